@@ -1,0 +1,1 @@
+"""What stages must know about a device, and how it is learned."""

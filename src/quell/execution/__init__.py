@@ -1,0 +1,1 @@
+"""Adapters for backends and samplers, and jobs."""

@@ -1,0 +1,1 @@
+"""Pure functions on arrays: Paulis, angles, draws, parities. numpy and scipy only."""

@@ -1,0 +1,77 @@
+"""Error mitigation for any Qiskit backend.
+
+The public names, loaded when first used so that importing quell costs little.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+_HOME = {
+    "Estimator": "primitives.estimator",
+    "EstimatorV2": "primitives.estimator",
+    "Sampler": "primitives.sampler",
+    "SamplerV2": "primitives.sampler",
+    "EstimatorOptions": "options",
+    "SamplerOptions": "options",
+    "TwirledCircuit": "primitives.twirled",
+    "twirl": "primitives.twirled",
+    "expectation_values": "primitives.expectation",
+    "QuellError": "errors",
+    "OptionsError": "errors",
+    "InputError": "errors",
+    "UnsupportedError": "errors",
+    "CalibrationError": "errors",
+    "ExecutionError": "errors",
+    "MissingDependencyError": "errors",
+}
+
+__all__ = [  # noqa: RUF022  # grouped by what a user looks for
+    "Estimator",
+    "EstimatorV2",
+    "Sampler",
+    "SamplerV2",
+    "EstimatorOptions",
+    "SamplerOptions",
+    "twirl",
+    "TwirledCircuit",
+    "expectation_values",
+    "QuellError",
+    "OptionsError",
+    "InputError",
+    "UnsupportedError",
+    "CalibrationError",
+    "ExecutionError",
+    "MissingDependencyError",
+]
+
+if TYPE_CHECKING:
+    from .errors import (
+        CalibrationError,
+        ExecutionError,
+        InputError,
+        MissingDependencyError,
+        OptionsError,
+        QuellError,
+        UnsupportedError,
+    )
+    from .options import EstimatorOptions, SamplerOptions
+    from .primitives.estimator import Estimator, EstimatorV2
+    from .primitives.expectation import expectation_values
+    from .primitives.sampler import Sampler, SamplerV2
+    from .primitives.twirled import TwirledCircuit, twirl
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module 'quell' has no attribute {name!r}")
+    value = getattr(import_module(f".{_HOME[name]}", __name__), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -1,0 +1,137 @@
+"""Readout under measurement twirling: the damping of every parity, measured as it is.
+
+Twirled readout flips bits with a probability that does not depend on the state, so a parity over any qubits
+is only multiplied by a factor, whatever the correlations between qubits (arXiv:2012.09738). The factor is
+the same parity measured on the all-zero state under the same twirl. Keeping the calibration's bits rather
+than rates per qubit makes the factor of every weight and every correlation a direct measurement.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Self
+
+import numpy as np
+from attrs import field, frozen
+from numpy.typing import NDArray
+from qiskit import ClassicalRegister, QuantumCircuit
+from qiskit.transpiler import Target
+
+from ..circuits.gatesets import choose
+from ..circuits.program import Program
+from ..circuits.samples import Samples
+from ..circuits.template import template_of
+from ..circuits.twirling import BLOCK, MeasureTwirl
+from ..kernels import draws, parities
+from ..kernels.statistics import deviations_of_mean
+
+Floats = NDArray[np.float64]
+
+
+@frozen(eq=False)
+class ReadoutCalibration:
+    """Bits read from the all-zero state, twirl undone.
+
+    Attributes:
+        qubits: Qubit of each bit, ascending.
+        planes: The bits, one member per randomization.
+        block: Members that belong together.
+    """
+
+    qubits: NDArray[np.int64]
+    planes: parities.BitPlanes
+    block: int
+
+    def damping(self, qubits: NDArray[np.int64], codes: NDArray[np.uint8]) -> tuple[Floats, Floats]:
+        """Return the factor by which readout multiplies each parity, and its deviations.
+
+        Args:
+            qubits: Qubits of the columns of `codes`, int64 ``(n,)``.
+            codes: 0 where a term has no Z, 1 where it has, uint8 ``(T, n)``.
+
+        Returns:
+            factors: float64 ``(T,)``.
+            deviations: float64 ``(B, T)``: their covariance is ``deviations.T @ deviations``.
+        """
+        planes = self.planes.select(np.searchsorted(self.qubits, qubits))
+        shots = planes.shots.astype(float)
+        values = parities.term_sums(planes, codes) / np.maximum(shots, 1)[:, None]
+        weights = np.broadcast_to((shots / shots.sum())[:, None], values.shape)
+        factors, deviations = deviations_of_mean(values, weights, self.block)
+        if deviations is None:  # one randomization: the shots are all there is
+            deviations = np.diag(np.sqrt((1 - factors**2) / shots.sum()))
+        # No factor is known better than its shots allow, also when all of them agreed.
+        floor = np.sqrt(2.0) / shots.sum()
+        spread = np.sqrt((deviations**2).sum(axis=0))
+        return factors, deviations if spread.all() else np.concatenate([deviations, np.diag((spread == 0) * floor)])
+
+
+@frozen
+class TwirledReadout:
+    """The damping of parities over some qubits.
+
+    Attributes:
+        num_qubits: Width of the circuits.
+        qubits: Qubits whose readout must be known, ascending.
+        num_randomizations: How it is learned: randomizations,
+        shots: shots of each,
+        balanced: whether X and no X are balanced,
+        target: and what the device can do.
+    """
+
+    num_qubits: int
+    qubits: tuple[int, ...]
+    num_randomizations: int = field(eq=False)
+    shots: int = field(eq=False)
+    balanced: bool = field(eq=False, default=False)
+    target: Target | None = field(eq=False, default=None, repr=False)
+
+    def merged(self, other: object) -> Self | None:
+        """Return the wider of two nested requirements with the larger effort; None if neither contains the other."""
+        if not isinstance(other, TwirledReadout) or other.num_qubits != self.num_qubits:
+            return None
+        union = set(self.qubits) | set(other.qubits)
+        if len(union) > max(len(self.qubits), len(other.qubits)):
+            return None
+        return type(self)(
+            self.num_qubits,
+            tuple(sorted(union)),
+            max(self.num_randomizations, other.num_randomizations),
+            max(self.shots, other.shots),
+            self.balanced,
+            self.target,
+        )
+
+    def experiment(self, rng: np.random.Generator) -> tuple[Sequence[Program], Program]:
+        """Measure the all-zero state under the twirl."""
+        register = ClassicalRegister(len(self.qubits), "meas")
+        circuit = QuantumCircuit(self.num_qubits)
+        circuit.add_register(register)
+        circuit.measure(self.qubits, register)
+        template = template_of(circuit)
+        program = Program(
+            template=template,
+            parameter_values=np.zeros((1, 0)),
+            parameter_sets=np.zeros(1, dtype=np.int64),
+            bases=np.zeros((1, len(self.qubits)), dtype=np.uint8),
+            shots=self.shots,
+            gate_set=choose(("x",), self.target),
+            draws=(MeasureTwirl(draws.Key.spawn(rng), self.balanced),),
+            randomizations=(0, self.num_randomizations),
+            label="readout calibration",
+        )
+        return [program], program
+
+    def fit(self, residue: Program, results: Sequence[Samples]) -> ReadoutCalibration:
+        """Undo the twirl on the bits."""
+        samples = results[0]
+        planes = parities.bit_planes(samples.bits["meas"], samples.num_bits["meas"], samples.shots)
+        flips = residue.flips(0, residue.num_members)
+        return ReadoutCalibration(np.array(self.qubits), planes.flipped(flips), BLOCK if self.balanced else 1)
+
+    def describe(self) -> str:
+        """Return one line for the plan."""
+        return (
+            f"Readout of {len(self.qubits)} qubits under twirling: "
+            f"{self.num_randomizations} x {self.shots} shots"
+        )

@@ -1,0 +1,31 @@
+"""Requirements: what must be known, how it is learned, and what comes out.
+
+A requirement is a hashable value. Fields that say *what* must be known take part in equality; those that
+say *how* it is learned do not, so that PUBs with different settings share one experiment.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Protocol, Self
+
+import numpy as np
+
+from ..circuits.program import Program
+from ..circuits.samples import Samples
+
+
+class Requirement(Protocol):
+    """Something that must be known before results can be combined."""
+
+    def merged(self, other: Any) -> Self | None:
+        """Return one requirement that serves both, None if there is none."""
+
+    def experiment(self, rng: np.random.Generator) -> tuple[Sequence[Program], Any]:
+        """Return the programs to run, and the residue that `fit` needs."""
+
+    def fit(self, residue: Any, results: Sequence[Samples]) -> Any:
+        """Turn one result per program into what is known."""
+
+    def describe(self) -> str:
+        """Return one line for the plan."""

@@ -1,0 +1,226 @@
+"""How a dressing is written in the single-qubit gates a device has.
+
+A *form* is a short sequence of gates whose parameters are affine in (theta, phi, lam); it is valid for
+theta = 0 ("virtual"), theta = pi/2 ("half"), theta = pi ("flip") or any theta ("full"). A dressing whose
+theta is pi/2 in every randomization uses the half form, one pulse, for all of them; an instance that is
+bound on its own uses the cheapest form that its own angles allow.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from math import pi
+from typing import Final, Literal
+
+import numpy as np
+from attrs import evolve, frozen
+from numpy.typing import NDArray
+from qiskit.circuit import Instruction
+from qiskit.circuit.library import (
+    PhaseGate,
+    RGate,
+    RXGate,
+    RYGate,
+    RZGate,
+    SXGate,
+    U1Gate,
+    U2Gate,
+    U3Gate,
+    UGate,
+    XGate,
+)
+from qiskit.transpiler import Target
+
+from ..errors import Problem, UnsupportedError
+from .dressings import canonical
+
+Kind = Literal["virtual", "half", "flip", "full"]
+#: One gate parameter: coefficients of theta, phi, lam, and a constant.
+Row = tuple[float, float, float, float]
+
+
+@frozen
+class FormGate:
+    """One gate of a form: its name and one `Row` for each parameter."""
+
+    name: str
+    rows: tuple[Row, ...] = ()
+
+
+Form = tuple[FormGate, ...]
+
+
+def _rz(theta: float, phi: float, lam: float, const: float, name: str = "rz") -> FormGate:
+    return FormGate(name, ((theta, phi, lam, const),))
+
+
+_SX, _X = FormGate("sx"), FormGate("x")
+_PHASE: Final[Form] = (_rz(0, 1, 1, 0),)
+
+
+@frozen
+class GateSet:
+    """A complete set of single-qubit gates and its forms, each in time order.
+
+    Attributes:
+        virtual_tail: Whether every form ends with a gate diagonal in Z, which a measurement makes redundant.
+        up_to_phase: A cheaper form that leaves a rotation by phi + lam about Z undone: for dressings that
+            are measured next or where that angle is zero. Empty if there is none.
+        factories: Makers of gates whose class only a target knows.
+    """
+
+    name: str
+    gates: frozenset[str]
+    forms: dict[Kind, Form]
+    virtual_tail: bool = True
+    up_to_phase: Form = ()
+    factories: tuple[tuple[str, Callable[..., Instruction]], ...] = ()
+
+    def form(self, kind: Kind, *, measured: bool = False) -> Form:
+        """Return the form for `kind`, without its diagonal end if the qubit is measured next."""
+        form = self.forms.get(kind, self.forms["full"])
+        if not measured:
+            return form
+        return form[:-1] if self.virtual_tail else self.up_to_phase or form
+
+    def kind_of(self, theta: float) -> Kind:
+        """Return the cheapest kind for one canonical theta."""
+        if theta == 0.0:
+            return "virtual"
+        if theta == pi / 2:
+            return "half"
+        return "flip" if theta == pi and "flip" in self.forms else "full"
+
+    def make(self, name: str, parameters: Iterable[float] = ()) -> Instruction:
+        """Return a new gate object."""
+        factory = dict(self.factories).get(name) or _FACTORIES[name]
+        return factory(*parameters)
+
+
+_FACTORIES: Final[dict[str, Callable[..., Instruction]]] = {
+    "rz": RZGate, "sx": SXGate, "x": XGate, "u": UGate, "p": PhaseGate, "u1": U1Gate, "u2": U2Gate,
+    "u3": U3Gate, "r": RGate, "rx": RXGate, "ry": RYGate,
+}  # fmt: skip
+
+_U_ROWS: Final = ((1.0, 0.0, 0.0, 0.0), (0.0, 1.0, 0.0, 0.0), (0.0, 0.0, 1.0, 0.0))
+_HALF_SX: Final[Form] = (_rz(0, 0, 1, -pi / 2), _SX, _rz(0, 1, 0, pi / 2))
+_FULL_SX: Final[Form] = (_rz(0, 0, 1, 0), _SX, _rz(1, 0, 0, pi), _SX, _rz(0, 1, 0, pi))
+
+
+def _r(name: str, theta_const: float, rows: Row) -> FormGate:
+    return FormGate(name, ((1.0, 0.0, 0.0, theta_const), rows))
+
+
+def _two_r(name: str) -> GateSet:
+    """Any unitary as two rotations about equatorial axes, for devices without a virtual rz."""
+    first = _r(name, -pi, (0, 0, -1, pi / 2))
+    second = FormGate(name, ((0, 0, 0, pi), (0, 0.5, -0.5, pi / 2)))
+    one = _r(name, 0.0, (0, 0, -1, pi / 2))
+    return GateSet(name, frozenset({name}), {"full": (first, second)}, virtual_tail=False, up_to_phase=(one,))
+
+
+#: In order of preference where a target offers several.
+GATE_SETS: Final[tuple[GateSet, ...]] = (
+    GateSet(
+        "rz+sx+x",
+        frozenset({"rz", "sx", "x"}),
+        {"virtual": _PHASE, "half": _HALF_SX, "flip": (_X, _rz(0, 1, -1, pi)), "full": _FULL_SX},
+    ),
+    GateSet("rz+sx", frozenset({"rz", "sx"}), {"virtual": _PHASE, "half": _HALF_SX, "full": _FULL_SX}),
+    GateSet("u", frozenset({"u"}), {"full": (FormGate("u", _U_ROWS),)}, virtual_tail=False),
+    GateSet(
+        "u1+u2+u3",
+        frozenset({"u1", "u2", "u3"}),
+        {
+            "virtual": (_rz(0, 1, 1, 0, "u1"),),
+            "half": (FormGate("u2", _U_ROWS[1:]),),
+            "full": (FormGate("u3", _U_ROWS),),
+        },
+        virtual_tail=False,
+    ),
+    GateSet("u3", frozenset({"u3"}), {"full": (FormGate("u3", _U_ROWS),)}, virtual_tail=False),
+    GateSet(
+        "r+rz",
+        frozenset({"r", "rz"}),
+        {"virtual": _PHASE, "full": (_r("r", 0.0, (0, 0, -1, pi / 2)), _rz(0, 1, 1, 0))},
+    ),
+    GateSet(
+        "rx+rz",
+        frozenset({"rx", "rz"}),
+        {
+            "virtual": _PHASE,
+            "full": (_rz(0, 0, 1, -pi / 2), FormGate("rx", ((1, 0, 0, 0),)), _rz(0, 1, 0, pi / 2)),
+        },
+    ),
+    GateSet(
+        "ry+rz",
+        frozenset({"ry", "rz"}),
+        {"virtual": _PHASE, "full": (_rz(0, 0, 1, 0), FormGate("ry", ((1, 0, 0, 0),)), _rz(0, 1, 0, 0))},
+    ),
+    _two_r("prx"),
+    _two_r("r"),
+)
+_BY_NAME: Final = {gate_set.name: gate_set for gate_set in GATE_SETS}
+_IGNORED: Final = frozenset({"id", "delay", "measure", "reset", "barrier"})
+
+
+def choose(written: Iterable[str], target: Target | None) -> GateSet:
+    """Choose the gates that dressings are written in.
+
+    Of the sets that the target offers (all, where there is no target), the one that covers most of the
+    single-qubit gates the circuit is `written` in; ties go to the order of `GATE_SETS`. So an ISA circuit
+    keeps its own gates, also on a simulator whose target accepts everything.
+
+    Raises:
+        UnsupportedError: The target offers none of the known sets.
+    """
+    written = set(written) - _IGNORED
+    offered = set(target.operation_names) if target is not None else None
+    known = [s for s in GATE_SETS if offered is None or s.gates <= offered]
+    if not known:
+        raise UnsupportedError.of(
+            [
+                Problem(
+                    "backend.target",
+                    f"has none of the single-qubit gate sets {[s.name for s in GATE_SETS]} "
+                    f"(it has {sorted(offered or ())})",
+                    "transpile to one of these, or switch twirling off and measure only Z observables",
+                )
+            ]
+        )
+    if not written and offered is None:
+        return _BY_NAME["u"]
+    best = max(known, key=lambda s: (len(written & s.gates) - len(s.gates - written) / 100, -GATE_SETS.index(s)))
+    if target is None or "prx" not in best.gates:
+        return best
+    return evolve(best, factories=(("prx", _factory(target, "prx")),))
+
+
+def _factory(target: Target, name: str) -> Callable[..., Instruction]:
+    """Make gates by copying the target's own operation, whose class quell cannot know."""
+    prototype = target.operation_from_name(name)
+
+    def make(*parameters: float) -> Instruction:
+        gate = prototype.to_mutable()
+        gate.params = list(parameters)
+        return gate
+
+    return make
+
+
+def instance_form(gate_set: GateSet, euler: NDArray[np.float64], measured: bool) -> list[tuple[str, list[float]]]:
+    """Return the gates ``(name, parameters)`` of one bound dressing, shortest form, zero phases dropped."""
+    theta, phi, lam = (float(angle) for angle in canonical(euler))
+    no_phase = abs((phi + lam + pi) % (2 * pi) - pi) < 1e-12
+    if theta == 0.0 and (measured or no_phase):
+        return []
+    form = gate_set.form(gate_set.kind_of(theta), measured=measured)
+    if no_phase and gate_set.up_to_phase:
+        form = gate_set.up_to_phase
+    gates = []
+    for gate in form:
+        values = [a * theta + b * phi + c * lam + d for a, b, c, d in gate.rows]
+        if gate.name in ("rz", "u1") and abs((values[0] + pi) % (2 * pi) - pi) < 1e-12:
+            continue
+        gates.append((gate.name, values))
+    return gates

@@ -1,0 +1,390 @@
+"""Templates: a circuit as dressings (runs of single-qubit gates) between operations.
+
+Between two operations on a qubit all its single-qubit gates form one *dressing*. Whatever randomisation
+does to a circuit happens at dressings: a Pauli before the dressing, a Pauli after it. Everything else
+(entangling gates, mid-circuit measurement, reset, control flow, delay, gates on three or more qubits) is
+an *operation*; those that are two-qubit gates with a matrix can be twirled, the others are carried as
+they are and frames around them are zero.
+
+A template only reads its circuit. `sequence` lists the circuit's instructions in their order, with a mark
+where each dressing ends, so dressings that nothing touches are emitted exactly as the user wrote them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, Final, Literal
+
+import numpy as np
+from attrs import field, frozen
+from numpy.typing import NDArray
+from qiskit import QuantumCircuit
+from qiskit.circuit import CircuitInstruction, ControlFlowOp, Gate, Operation, ParameterExpression
+
+from ..errors import InputError, Problem
+from ..kernels import paulis
+from .dressings import IDENTITY, Atoms, Euler, canonical, compose, evaluate, gate_euler
+
+_GENERIC: Final = (0.7390851, 1.3247180)  # values at which a symbolic gate has no accidental symmetry
+
+
+@frozen(eq=False)
+class Dressing:
+    """The single-qubit gates of one qubit between two operations.
+
+    Attributes:
+        qubit: Index in the circuit.
+        instructions: Indices of its gates in ``circuit.data``.
+        gates: Euler angles of each gate in time order.
+        product: Their product, None where it is not affine in the circuit's atoms.
+        varies: Whether the angles depend on the user's parameters.
+        measured: Whether a terminal measurement comes next.
+    """
+
+    qubit: int
+    instructions: tuple[int, ...] = ()
+    gates: tuple[Euler, ...] = ()
+    product: Euler | None = IDENTITY
+    varies: bool = False
+    measured: bool = False
+
+
+@frozen(eq=False)
+class Op:
+    """An operation between dressings: index in ``circuit.data`` (None: a twirled idle), qubits, dressings."""
+
+    instruction: int | None
+    qubits: tuple[int, ...]
+    before: tuple[int, ...]
+    after: tuple[int, ...]
+    layer: int
+    matrices: tuple[NDArray[np.complex128], ...] = ()
+
+    def choices(self, *, cliffords: bool = False) -> NDArray[np.uint8]:
+        """Return the local frames this operation maps to local frames: uint8 ``(K, 2 * num_qubits)``.
+
+        Symbolic gates keep only the rows that hold at generic parameter values.
+        """
+        if self.instruction is None:
+            frames = np.arange(paulis.NUM_CLIFFORDS if cliffords else paulis.NUM_PAULIS, dtype=np.uint8)
+            return np.stack([frames, paulis.inverse(frames)], axis=1)
+        if not self.matrices:
+            return np.zeros((1, 2 * len(self.qubits)), dtype=np.uint8)
+        choices = paulis.two_qubit_choices(self.matrices[0], cliffords=cliffords)
+        for matrix in self.matrices[1:]:
+            others = {row.tobytes() for row in paulis.two_qubit_choices(matrix, cliffords=cliffords)}
+            choices = choices[[row.tobytes() in others for row in choices]]
+        return choices
+
+
+@frozen
+class Terminal:
+    """A measurement that nothing on its qubit or its bit follows."""
+
+    qubit: int
+    clbit: int
+    dressing: int
+
+
+#: ("gate", instruction) | ("close", dressing) | ("op", op) | ("barrier", instruction or qubits)
+Item = tuple[Literal["gate", "close", "op", "barrier", "sync"], Any]
+
+
+@frozen(eq=False)
+class Template:
+    """A circuit cut into dressings and operations; see the module's text.
+
+    Attributes:
+        circuit: The circuit as given; never changed.
+        dressings: All dressings, indexed by frames.
+        ops: Operations in time order.
+        sequence: What to emit, in order.
+        terminals: Final measurements, in order of classical bits.
+        expressions: The atoms: parameter expressions that dressings depend on.
+    """
+
+    circuit: QuantumCircuit
+    dressings: tuple[Dressing, ...]
+    ops: tuple[Op, ...]
+    sequence: tuple[Item, ...]
+    terminals: tuple[Terminal, ...]
+    expressions: tuple[ParameterExpression, ...] = field(repr=False)
+
+    @property
+    def num_qubits(self) -> int:
+        """Width of the circuit."""
+        return int(self.circuit.num_qubits)
+
+    @property
+    def num_layers(self) -> int:
+        """Layers of disjoint operations."""
+        return max((op.layer for op in self.ops), default=-1) + 1
+
+    @property
+    def written(self) -> set[str]:
+        """Names of the single-qubit gates the circuit is written in."""
+        data = self.circuit.data
+        return {data[i].operation.name for d in self.dressings for i in d.instructions}
+
+    def atoms(self, parameter_values: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Evaluate the atoms at parameter sets ``(num_sets, num_parameters)`` in circuit order."""
+        parameters = list(self.circuit.parameters)
+        column = {parameter: i for i, parameter in enumerate(parameters)}
+        values = np.empty((len(parameter_values), len(self.expressions)))
+        for k, expression in enumerate(self.expressions):
+            used = [column[p] for p in expression.parameters]
+            if len(used) == 1 and expression == parameters[used[0]]:
+                values[:, k] = parameter_values[:, used[0]]
+            else:
+                values[:, k] = [
+                    expression.bind({parameters[i]: row[i] for i in used}).numeric() for row in parameter_values
+                ]
+        return values
+
+    def euler(self, atoms: NDArray[np.float64], which: Iterable[int] | None = None) -> NDArray[np.float64]:
+        """Return canonical angles of dressings, float64 ``(num_sets, len(which), 3)`` (theta, phi, lam)."""
+        chosen = range(len(self.dressings)) if which is None else list(which)
+        angles = np.zeros((len(atoms), len(chosen), 3))
+        for column, index in enumerate(chosen):
+            dressing = self.dressings[index]
+            if dressing.product is not None and not dressing.varies:
+                angles[:, column] = [angle.const for angle in dressing.product]
+            else:
+                angles[:, column] = evaluate(dressing.gates, dressing.product, atoms)
+        return canonical(angles)
+
+
+class _Builder:
+    """The one pass over a circuit; the only mutable thing in this module."""
+
+    def __init__(self) -> None:
+        self.dressings: list[dict[str, Any]] = []
+        self.ops: list[Op] = []
+        self.items: list[Item] = []
+        self.open: dict[int, int] = {}
+
+    def dressing(self, qubit: int) -> int:
+        if qubit not in self.open:
+            self.open[qubit] = len(self.dressings)
+            self.dressings.append(
+                {"qubit": qubit, "instructions": [], "gates": [], "product": IDENTITY, "measured": False}
+            )
+        return self.open[qubit]
+
+    def gate(self, qubit: int, index: int, euler: Euler) -> None:
+        dressing = self.dressings[self.dressing(qubit)]
+        dressing["instructions"].append(index)
+        dressing["gates"].append(euler)
+        product = dressing["product"]
+        dressing["product"] = None if product is None else compose(euler, product)
+        self.items.append(("gate", (self.open[qubit], index)))
+
+    def op(self, qubits: tuple[int, ...], **attributes: Any) -> Op:
+        before = tuple(self.dressing(q) for q in qubits)
+        self.items += [("close", d) for d in before]
+        for q in qubits:
+            del self.open[q]
+        after = tuple(self.dressing(q) for q in qubits)
+        op = Op(qubits=qubits, before=before, after=after, **attributes)
+        self.items.append(("op", len(self.ops)))
+        self.ops.append(op)
+        return op
+
+    def close_all(self) -> None:
+        self.items += [("close", d) for d in self.open.values()]
+
+    def frozen_dressings(self) -> tuple[Dressing, ...]:
+        return tuple(
+            Dressing(
+                qubit=d["qubit"],
+                instructions=tuple(d["instructions"]),
+                gates=tuple(d["gates"]),
+                product=d["product"],
+                varies=any(angle.terms for gate in d["gates"] for angle in gate),
+                measured=d["measured"],
+            )
+            for d in self.dressings
+        )
+
+
+def template_of(circuit: QuantumCircuit) -> Template:
+    """Cut a circuit into dressings and operations; linear in the number of gates.
+
+    Layers are as early as possible; a barrier makes its qubits wait for each other and so acts as the hint
+    its writer meant. Barriers do not cut dressings.
+    """
+    atoms, build = Atoms(), _Builder()
+    qubit_index = {bit: i for i, bit in enumerate(circuit.qubits)}
+    clbit_index = {bit: i for i, bit in enumerate(circuit.clbits)}
+    level: dict[Any, int] = {}
+    last_writer: dict[int, int] = {}
+    last_on_qubit: dict[int, int] = {}
+    eulers: dict[str, Euler] = {}
+    for index, instruction in enumerate(circuit.data):
+        operation = instruction.operation
+        qubits = tuple(qubit_index[bit] for bit in instruction.qubits)
+        if operation.name == "barrier":
+            front = max((level.get(q, 0) for q in qubits), default=0)
+            level.update(dict.fromkeys(qubits, front))
+            build.items.append(("barrier", index))
+            continue
+        if len(qubits) == 1 and not instruction.clbits:
+            euler = eulers.get(operation.name) if not operation.params else None
+            if euler is None:
+                euler = gate_euler(operation, atoms)
+                if euler is not None and not operation.params:
+                    eulers[operation.name] = euler
+            if euler is not None:
+                build.gate(qubits[0], index, euler)
+                last_on_qubit[qubits[0]] = -1
+                continue
+        wires = _wires(instruction, circuit, qubits, clbit_index)
+        layer = max((level.get(w, 0) for w in wires), default=0)
+        level.update(dict.fromkeys(wires, layer + 1))
+        build.op(qubits, instruction=index, layer=layer, matrices=_matrices(operation))
+        last_on_qubit.update(dict.fromkeys(qubits, index))
+        for wire in wires:
+            if isinstance(wire, tuple):
+                last_writer[wire[1]] = index
+    build.close_all()
+    terminals = []
+    for op in build.ops:
+        assert op.instruction is not None  # idles are only added later
+        instruction = circuit.data[op.instruction]
+        if instruction.operation.name != "measure":
+            continue
+        clbit = clbit_index[instruction.clbits[0]]
+        if last_on_qubit[op.qubits[0]] == op.instruction == last_writer[clbit]:
+            build.dressings[op.before[0]]["measured"] = True
+            terminals.append(Terminal(op.qubits[0], clbit, op.before[0]))
+    terminals.sort(key=lambda t: t.clbit)
+    return Template(
+        circuit=circuit,
+        dressings=build.frozen_dressings(),
+        ops=tuple(build.ops),
+        sequence=tuple(build.items),
+        terminals=tuple(terminals),
+        expressions=tuple(atoms.expressions),
+    )
+
+
+def _wires(
+    instruction: CircuitInstruction, circuit: QuantumCircuit, qubits: tuple[int, ...], clbits: dict[Any, int]
+) -> list[Any]:
+    """Everything an operation must wait for: qubits, classical bits, and for control flow all of them."""
+    operation = instruction.operation
+    if isinstance(operation, ControlFlowOp) or not qubits:
+        # Conditions and stores may read any bit or variable; waiting for all of them is always right.
+        return [*qubits, *(("c", i) for i in range(circuit.num_clbits)), "variables"]
+    return [*qubits, *(("c", clbits[bit]) for bit in instruction.clbits)]
+
+
+def _matrices(operation: Operation) -> tuple[NDArray[np.complex128], ...]:
+    """Return a two-qubit gate's matrix, at two generic points if symbolic; empty if it cannot be twirled."""
+    if not isinstance(operation, Gate) or operation.num_qubits != 2:
+        return ()
+    symbolic = any(isinstance(p, ParameterExpression) and p.parameters for p in operation.params)
+    try:
+        if not symbolic:
+            return (np.asarray(operation.to_matrix(), dtype=complex),)
+        matrices = []
+        for value in _GENERIC:
+            gate = operation.to_mutable()
+            gate.params = [value * (k + 1) for k in range(len(gate.params))]
+            matrices.append(np.asarray(gate.to_matrix(), dtype=complex))
+        return tuple(matrices)
+    except Exception:  # a third-party gate without a matrix: carried, not twirled
+        return ()
+
+
+def with_idles(template: Template, idle_qubits: dict[int, Iterable[int]]) -> Template:
+    """Return the template with twirled idles: one-qubit identities in the given layers.
+
+    Args:
+        template: A template without idles.
+        idle_qubits: For each layer, the qubits that wait in it and shall be twirled all the same.
+
+    Layers that have idles are emitted one by one between two barriers, so that a frame and its inverse stay
+    at the two ends of the wait instead of being merged by a later compilation.
+    """
+    if not any(tuple(qubits) for qubits in idle_qubits.values()):
+        return template
+    circuit = template.circuit
+    build = _Builder()
+    by_layer: dict[int, list[Op]] = {}
+    final = {terminal.dressing for terminal in template.terminals}
+    for op in template.ops:  # a qubit also waits for its measurement, so those come last
+        by_layer.setdefault(template.num_layers if op.before[0] in final else op.layer, []).append(op)
+    pending = _gates_by_dressing(template)
+    origin: dict[int, int] = {}
+
+    def emit(op_qubits: tuple[int, ...], before: Iterable[int]) -> None:
+        for q, d in zip(op_qubits, before, strict=True):
+            for index, euler in pending.pop(d, ()):
+                build.gate(q, index, euler)
+            origin[build.dressing(q)] = d
+
+    for layer in range(template.num_layers + 1):
+        ops = by_layer.get(layer, [])
+        idles = tuple(idle_qubits.get(layer, ()))
+        for op in ops:
+            emit(op.qubits, op.before)
+        together = sorted({q for op in ops for q in op.qubits} | set(idles))
+        if idles:
+            build.items += [("close", build.dressing(q)) for q in together]
+            build.items.append(("sync", tuple(together)))
+        for op in ops:
+            build.op(op.qubits, instruction=op.instruction, layer=layer, matrices=op.matrices)
+        for q in idles:
+            build.op((q,), instruction=None, layer=layer)
+        if idles:
+            build.items.append(("sync", tuple(together)))
+    for d, gates in list(pending.items()):
+        q = template.dressings[d].qubit
+        for index, euler in gates:
+            build.gate(q, index, euler)
+        origin[build.dressing(q)] = d
+    build.close_all()
+    for new, old in origin.items():
+        build.dressings[new]["measured"] = template.dressings[old].measured
+    moved = {op.instruction: op for op in build.ops}
+    measuring = {op.before[0]: op.instruction for op in template.ops if op.before[0] in final}
+    terminals = [
+        Terminal(t.qubit, t.clbit, moved[measuring[t.dressing]].before[0]) for t in template.terminals
+    ]
+    return Template(
+        circuit=circuit,
+        dressings=build.frozen_dressings(),
+        ops=tuple(build.ops),
+        sequence=tuple(_drop_repeated_closes(build.items)),
+        terminals=tuple(terminals),
+        expressions=template.expressions,
+    )
+
+
+def _gates_by_dressing(template: Template) -> dict[int, list[tuple[int, Euler]]]:
+    return {
+        d: list(zip(dressing.instructions, dressing.gates, strict=True))
+        for d, dressing in enumerate(template.dressings)
+        if dressing.instructions
+    }
+
+
+def _drop_repeated_closes(items: Iterable[Item]) -> Iterable[Item]:
+    """Keep the first end of every dressing (a barrier asks for it before its operation does)."""
+    seen: set[int] = set()
+    for kind, payload in items:
+        if kind == "close":
+            if payload in seen:
+                continue
+            seen.add(payload)
+        yield kind, payload
+
+
+def check_bound(circuit: QuantumCircuit, path: str) -> None:
+    """Raise InputError if a circuit has unbound parameters."""
+    if circuit.num_parameters:
+        names = ", ".join(p.name for p in list(circuit.parameters)[:5])
+        raise InputError.of(
+            [Problem(path, f"has {circuit.num_parameters} unbound parameters ({names})", "pass their values")]
+        )

@@ -1,0 +1,226 @@
+"""Twirling: random Paulis around two-qubit gates and before measurements.
+
+A two-qubit gate G is surrounded by a random frame F and the frame F' with F' G F = G, so the circuit's
+unitary is unchanged while its noise is averaged over F. Over Paulis, coherent errors become stochastic
+Pauli errors (arXiv:quant-ph/0104062, arXiv:1512.01098); before measurements, a random X and the inversion
+of the bit make readout errors independent of the state (arXiv:2012.09738).
+
+Gates that are not Clifford are twirled over the Paulis that stay local under them; everything else is left
+alone. The stage that uses this is `stages.twirl`.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Final, Literal
+
+import numpy as np
+from attrs import frozen
+from numpy.typing import NDArray
+
+from ..kernels import draws, paulis
+from .program import Frames
+from .template import Template, with_idles
+
+Group = Literal["pauli", "balanced_pauli", "local_pauli", "local_c1"]
+Strategy = Literal["active", "active-accum", "active-circuit", "all"]
+
+#: Randomizations that belong together under a balanced group.
+BLOCK: Final = 4
+#: Products in GF(4): row g permutes the nonzero elements 1, 2, 3.
+_GF4: Final = np.array([[0, 0, 0, 0], [0, 1, 2, 3], [0, 2, 3, 1], [0, 3, 1, 2]], dtype=np.uint8)
+
+
+@frozen(eq=False)
+class _Sites:
+    """Where a gate twirl acts on a template.
+
+    Attributes:
+        choices: Choice tables, one per distinct kind of operation.
+        kind: Table of each operation, ascending, int64 ``(num_ops,)``.
+        after: For each dressing with an operation behind it: dressing, operation, column of its table.
+        before: For each dressing with an operation in front of it: likewise.
+    """
+
+    choices: tuple[NDArray[np.uint8], ...]
+    kind: NDArray[np.int64]
+    after: NDArray[np.int64]
+    before: NDArray[np.int64]
+    num_dressings: int
+
+
+@lru_cache(maxsize=64)
+def _sites(template: Template, cliffords: bool) -> _Sites:
+    tables: dict[bytes, int] = {}
+    choices: list[NDArray[np.uint8]] = []
+    found = []
+    for op in template.ops:
+        table = op.choices(cliffords=cliffords)
+        if len(table) == 1:
+            continue
+        key = table.tobytes() + bytes([table.shape[1]])
+        if key not in tables:
+            tables[key] = len(choices)
+            choices.append(table)
+        found.append((tables[key], op))
+    found.sort(key=lambda pair: pair[0])
+    after = [(d, k, c) for k, (_, op) in enumerate(found) for c, d in enumerate(op.before)]
+    before = [(d, k, len(op.qubits) + c) for k, (_, op) in enumerate(found) for c, d in enumerate(op.after)]
+    return _Sites(
+        choices=tuple(choices),
+        kind=np.array([kind for kind, _ in found], dtype=np.int64),
+        after=np.array(after, dtype=np.int64).reshape(-1, 3),
+        before=np.array(before, dtype=np.int64).reshape(-1, 3),
+        num_dressings=len(template.dressings),
+    )
+
+
+@lru_cache(maxsize=1024)
+def _translation(choices: bytes, width: int) -> bytes:
+    """Map a random byte to a row of a table of 2^k rows, its Pauli codes packed two bits each."""
+    table = np.frombuffer(choices, dtype=np.uint8).reshape(-1, width)
+    rows = table[np.arange(256) % len(table)]
+    return bytes((rows << (2 * np.arange(width, dtype=np.uint8))).sum(axis=1).astype(np.uint8))
+
+
+@frozen
+class GateTwirl:
+    """Random frames around every operation that has a choice of them; plain data (see `Draw`)."""
+
+    key: draws.Key
+    group: Group = "pauli"
+
+    @property
+    def cliffords(self) -> bool:
+        """Whether frames are Cliffords rather than Paulis."""
+        return self.group == "local_c1"
+
+    def touched(self, template: Template) -> NDArray[np.bool_]:
+        """Return the dressings next to a twirled operation, bool ``(num_dressings,)``."""
+        sites = _sites(template, self.cliffords)
+        touched = np.zeros(sites.num_dressings, dtype=bool)
+        touched[sites.after[:, 0]] = touched[sites.before[:, 0]] = True
+        return touched
+
+    def frames(self, template: Template, setting: int, start: int, stop: int) -> Frames:
+        """Return the frames of some randomizations of a setting."""
+        sites = _sites(template, self.cliffords)
+        columns = self._columns(sites, setting, start, stop)
+        frames = Frames(*(np.zeros((stop - start, sites.num_dressings), dtype=np.uint8) for _ in range(2)))
+        for codes, where in ((frames.after, sites.after), (frames.before, sites.before)):
+            for column in np.unique(where[:, 2]):
+                dressing, op, _ = where[where[:, 2] == column].T
+                codes[:, dressing] = columns[column][:, op]
+        return frames
+
+    def flips(self, template: Template, setting: int, start: int, stop: int) -> None:
+        """Return None: gate frames cancel before any measurement."""
+
+    def _columns(self, sites: _Sites, setting: int, start: int, stop: int) -> list[NDArray[np.uint8]]:
+        """Draw a row of its table for every operation; return the codes column by column."""
+        num_ops, rows = len(sites.kind), stop - start
+        sizes = np.array([len(table) for table in sites.choices], dtype=np.int64)
+        if self.group in ("pauli", "local_pauli"):  # 16, 8, 4 or 2 rows: a byte decides, one table look-up
+            packed = np.empty((rows, num_ops), dtype=np.uint8)
+            raw = draws.octets(self.key, setting, start, stop, num_ops)
+            for kind, table in enumerate(sites.choices):
+                of_kind = slice(*np.searchsorted(sites.kind, [kind, kind + 1]))
+                text = raw[:, of_kind].tobytes().translate(_translation(table.tobytes(), table.shape[1]))
+                packed[:, of_kind] = np.frombuffer(text, dtype=np.uint8).reshape(rows, -1)
+            return [packed >> (2 * column) & 3 for column in range(4)]
+        if self.group == "balanced_pauli":
+            base, multipliers = _balanced(self.key, setting, start, stop, num_ops)
+            index = base % sizes[sites.kind]
+            permutations = [paulis.balancing_permutations(table) for table in sites.choices]
+            for kind, permutation in enumerate(permutations):
+                of_kind = slice(*np.searchsorted(sites.kind, [kind, kind + 1]))
+                index[:, of_kind] = permutation[multipliers[:, of_kind], index[:, of_kind]]
+        else:
+            raw = draws.octets(self.key, setting, start, stop, 4 * num_ops)
+            index = draws.uniform_below(raw, sizes[sites.kind])
+        padded = np.zeros((int(sizes.sum()), 4), dtype=np.uint8)
+        offsets = np.concatenate([[0], np.cumsum(sizes)[:-1]]).astype(np.int64)
+        for offset, table in zip(offsets, sites.choices, strict=True):
+            padded[offset : offset + len(table), : table.shape[1]] = table
+        return [padded[offsets[sites.kind] + index, column] for column in range(4)]
+
+
+def _balanced(
+    key: draws.Key, setting: int, start: int, stop: int, width: int
+) -> tuple[NDArray[np.int64], NDArray[np.uint8]]:
+    """Return a random base per site and block of four, and Paulis that run through all four in a block."""
+    first, last = start // BLOCK, -(-stop // BLOCK)
+    raw = np.repeat(draws.octets(key, setting, first, last, 2 * width), BLOCK, axis=0)
+    raw = raw[start - first * BLOCK : stop - first * BLOCK]
+    turn = np.arange(start, stop) % BLOCK
+    return raw[:, :width].astype(np.int64), _GF4[raw[:, width:] % 3 + 1, turn[:, None]]
+
+
+@frozen
+class MeasureTwirl:
+    """Random X before terminal measurements, undone on the bits; plain data (see `Draw`)."""
+
+    key: draws.Key
+    balanced: bool = False
+
+    def touched(self, template: Template) -> NDArray[np.bool_]:
+        """Return the dressings before terminal measurements, bool ``(num_dressings,)``."""
+        touched = np.zeros(len(template.dressings), dtype=bool)
+        touched[[terminal.dressing for terminal in template.terminals]] = True
+        return touched
+
+    def flips(self, template: Template, setting: int, start: int, stop: int) -> NDArray[np.bool_]:
+        """Return which terminal measurements are inverted, bool ``(members, num_terminals)``."""
+        width = len(template.terminals)
+        if self.balanced:
+            base, multipliers = _balanced(self.key, setting, start, stop, width)
+            return (base & 1 ^ multipliers & 1).astype(bool)
+        raw = draws.octets(self.key, setting, start, stop, -(-width // 8))
+        return np.unpackbits(raw, axis=1, count=width).astype(bool)
+
+    def frames(self, template: Template, setting: int, start: int, stop: int) -> Frames:
+        """Return X after the dressings before inverted measurements."""
+        frames = Frames(*(np.zeros((stop - start, len(template.dressings)), dtype=np.uint8) for _ in range(2)))
+        frames.after[:, [terminal.dressing for terminal in template.terminals]] = self.flips(
+            template, setting, start, stop
+        )
+        return frames
+
+
+def twirled_template(template: Template, strategy: Strategy, *, cliffords: bool = False) -> Template:
+    """Return the template with the idles that a strategy twirls too.
+
+    In every layer that has a twirled operation, ``active`` leaves waiting qubits alone, ``active-accum``
+    twirls those that were in an operation of this or an earlier layer, ``active-circuit`` those of any
+    layer, and ``all`` every qubit that the circuit or a measurement uses. Qubits that the circuit does not
+    use are never given gates.
+    """
+    if strategy == "active":
+        return template
+    layers: dict[int, set[int]] = {}
+    active: dict[int, set[int]] = {}
+    for op in template.ops:
+        layers.setdefault(op.layer, set()).update(op.qubits)
+        if len(op.choices(cliffords=cliffords)) > 1:
+            active.setdefault(op.layer, set()).update(op.qubits)
+    everyone = {d.qubit for d in template.dressings} if strategy == "all" else set().union(*active.values())
+    idles: dict[int, list[int]] = {}
+    reached: set[int] = set()
+    for layer in sorted(active):
+        reached |= active[layer]
+        waiting = (reached if strategy == "active-accum" else everyone) - layers[layer]
+        idles[layer] = sorted(waiting)
+    return with_idles(template, idles)
+
+
+def draws_of(
+    rng: np.random.Generator, *, gates: bool, measure: bool, group: Group
+) -> tuple[GateTwirl | MeasureTwirl, ...]:
+    """Draw the keys of a twirl."""
+    gate_key, measure_key = draws.Key.spawn(rng), draws.Key.spawn(rng)
+    chosen: list[GateTwirl | MeasureTwirl] = []
+    if gates:
+        chosen.append(GateTwirl(gate_key, group))
+    if measure:
+        chosen.append(MeasureTwirl(measure_key, balanced=group == "balanced_pauli"))
+    return tuple(chosen)

@@ -1,0 +1,99 @@
+"""Checks and preparation of PUBs that the primitives share. Everything here happens before a shot is taken."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+from qiskit import ClassicalRegister, QuantumCircuit
+from qiskit.transpiler import Target
+
+from ..circuits.template import template_of
+from ..errors import Problem
+
+#: Operations that no target lists because no hardware executes them.
+_NOT_LISTED: Final = frozenset({"barrier", "measure", "store", "break_loop", "continue_loop", "snapshot"})
+MAX_SHOTS: Final = 2**31
+
+
+def check_parameter_values(values: NDArray[np.float64], circuit: QuantumCircuit, path: str) -> Iterator[Problem]:
+    """Yield a problem for every parameter that has a value that is not finite."""
+    if values.size and not np.isfinite(values).all():
+        bad = np.flatnonzero(~np.isfinite(values.reshape(-1, values.shape[-1])).all(axis=0))
+        names = [p.name for p in circuit.parameters]
+        for index in bad:
+            yield Problem(f"{path}.parameter_values", f"values of {names[index]!r} are not all finite")
+
+
+def check_target(circuit: QuantumCircuit, target: Target | None, path: str) -> Iterator[Problem]:
+    """Yield a problem for every kind of instruction that the device does not list on those qubits."""
+    if target is None:
+        return
+    if target.num_qubits is not None and circuit.num_qubits > target.num_qubits:
+        yield Problem(
+            f"{path}.circuit", f"has {circuit.num_qubits} qubits, the backend has {target.num_qubits}", "transpile it"
+        )
+        return
+    names = set(target.operation_names)
+    missing: dict[str, tuple[int, ...]] = {}
+    seen: set[tuple[str, tuple[int, ...]]] = set()
+    index = {bit: i for i, bit in enumerate(circuit.qubits)}
+    for instruction in circuit.data:
+        operation = instruction.operation
+        qubits = tuple(index[bit] for bit in instruction.qubits)
+        key = (operation.name, qubits)
+        if key in seen or operation.name in missing or operation.name in _NOT_LISTED:
+            continue
+        seen.add(key)
+        if getattr(operation, "_directive", False):
+            continue
+        listed = operation.name in names
+        if not listed or not (_is_variable(operation) or target.instruction_supported(operation.name, qubits)):
+            missing[operation.name] = qubits
+    for name, qubits in missing.items():
+        yield Problem(
+            f"{path}.circuit", f"has {name!r} on qubits {list(qubits)}, which the backend's target does not list",
+            "transpile(circuit, backend)",
+        )
+
+
+def _is_variable(operation: Any) -> bool:
+    """Whether an operation acts on any number of qubits, so a target cannot list them."""
+    return hasattr(operation, "blocks")
+
+
+def without_final_measurements(circuit: QuantumCircuit) -> QuantumCircuit:
+    """Return the circuit without the measurements that nothing follows; registers stay."""
+    measured = {(t.qubit, t.clbit) for t in template_of(circuit).terminals} if circuit.num_clbits else set()
+    if not measured:
+        return circuit
+    bare = circuit.copy_empty_like()
+    find = circuit.find_bit
+    last: dict[tuple[int, int], int] = {}
+    for i, instruction in enumerate(circuit.data):
+        if instruction.operation.name == "measure":
+            key = (find(instruction.qubits[0]).index, find(instruction.clbits[0]).index)
+            if key in measured:
+                last[key] = i
+    dropped = set(last.values())
+    for i, instruction in enumerate(circuit.data):
+        if i not in dropped:
+            bare._append(instruction)
+    return bare
+
+
+def measuring(circuit: QuantumCircuit, qubits: Iterable[int]) -> tuple[QuantumCircuit, str]:
+    """Return the circuit with the given qubits measured into a new register, and the register's name."""
+    taken = {register.name for register in circuit.cregs}
+    name = "meas"
+    while name in taken:
+        name = f"_{name}"
+    qubits = [int(q) for q in qubits]
+    measured: QuantumCircuit = circuit.copy()
+    if qubits:
+        register = ClassicalRegister(len(qubits), name)
+        measured.add_register(register)
+        measured.measure(qubits, register)
+    return measured, name

@@ -1,0 +1,146 @@
+"""Estimates: what comes up the upper floor of the onion, with error bars that know what is correlated.
+
+Between the crossing and the top an estimate lives at the level of *terms* (one Pauli string in one setting),
+because a stage like TREX rescales terms one by one. Its uncertainty is kept in factor form: rows of
+deviations whose sum of outer products is the covariance. That is linear in the number of terms, exact for
+any observable made of them, and survives every linear operation.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import scipy.sparse as sp
+from attrs import evolve, field, frozen
+from numpy.typing import NDArray
+
+from ..circuits.observables import Settings
+from ..kernels.statistics import deviations_of_mean
+
+Floats = NDArray[np.float64]
+
+
+@frozen(eq=False)
+class Terms:
+    """Term values and how they add up to observables.
+
+    Attributes:
+        values: float64 ``(R, T)``; R is 1 where there is no randomization axis.
+        weights: Share of shots of each member, float64 ``(R, T)``, summing to one over R.
+        settings: Which terms, where they were measured, and how they add up.
+        scale: What the raw terms were multiplied with since, float64 ``(T,)``.
+        spread: Deviations of the mean over randomizations, float64 ``(B, T)``, independent between settings;
+            None until the axis is reduced, or where it has one member only.
+        common: Deviations shared by all settings (calibrations), float64 ``(C, T)``.
+    """
+
+    values: Floats
+    weights: Floats
+    settings: Settings
+    scale: Floats
+    spread: Floats | None = None
+    common: Floats = field(factory=lambda: np.zeros((0, 0)))
+
+    @cached_property
+    def _partial(self) -> tuple[sp.csr_array, NDArray[np.int64]]:
+        """One row per pair (PUB element, setting), and the element of each row."""
+        entries = self.settings.contraction.tocoo()
+        pair = entries.row.astype(np.int64) * (int(self.settings.setting.max(initial=0)) + 1)
+        pair += self.settings.setting[entries.col]
+        pairs, row = np.unique(pair, return_inverse=True)
+        owner = np.zeros(len(pairs), dtype=np.int64)
+        owner[row] = entries.row
+        shape = (len(pairs), self.values.shape[1])
+        return sp.csr_array((entries.data, (row, entries.col)), shape=shape), owner
+
+    def contracted(self) -> Floats:
+        """Return the observables' values of every member, float64 ``(R, pub_size)``."""
+        values: Floats = (self.settings.contraction @ self.values.T).T + self.settings.constants
+        return values
+
+    def variance(self, shot_variance: Floats) -> Floats:
+        """Return the variances of the observables, float64 ``(pub_size,)``.
+
+        Args:
+            shot_variance: Used where there is no spread to measure, float64 ``(pub_size,)``.
+        """
+        size = len(self.settings.constants)
+        if self.spread is None:
+            variance = shot_variance.copy()
+        else:
+            partial, owner = self._partial
+            squares = ((partial @ self.spread.T) ** 2).sum(axis=1)
+            variance = np.bincount(owner, squares, minlength=size)
+        if self.common.size:
+            variance += ((self.settings.contraction @ self.common.T) ** 2).sum(axis=1)
+        return variance
+
+
+@frozen(eq=False)
+class Estimate:
+    """Values with error bars.
+
+    Attributes:
+        value: float64 ``(*S, *pub_shape)``; S is ``(num_randomizations,)`` while that axis is there.
+        variance: Likewise.
+        shot_variance: Variance if all shots were independent, float64 ``pub_shape``.
+        floor: Least variance that the number of shots can support, float64 ``pub_shape``.
+        terms: The terms behind the values.
+        details: What stages want to report.
+    """
+
+    value: Floats
+    variance: Floats
+    shot_variance: Floats
+    floor: Floats
+    terms: Terms
+    details: Mapping[str, Any] = field(factory=dict)
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Shape of the PUB."""
+        return self.terms.settings.shape
+
+    def reduced(self, block: int = 1) -> Estimate:
+        """Average over the randomization axis; the spread between members is the error bar.
+
+        With a single member the spread is unknown and the shot variance stands in for it, which `details`
+        says under ``"single_randomization"``.
+        """
+        terms = self.terms
+        mean, spread = deviations_of_mean(terms.values, terms.weights, block)
+        details = dict(self.details)
+        if spread is None:
+            details["single_randomization"] = True
+        ones = np.ones((1, len(mean)))
+        return self.recombined(evolve(terms, values=mean[None], weights=ones, spread=spread), details)
+
+    def recombined(self, terms: Terms, details: Mapping[str, Any] | None = None) -> Estimate:
+        """Return the estimate after its (reduced) terms were changed."""
+        ratio = self._shot_ratio(terms)
+        shot_variance = self.shot_variance * ratio
+        floor = self.floor * ratio
+        value = terms.contracted()[0].reshape(self.shape)
+        variance = terms.variance(shot_variance.ravel()).reshape(self.shape)
+        return Estimate(
+            value=value,
+            variance=np.maximum(variance, floor),
+            shot_variance=shot_variance,
+            floor=floor,
+            terms=terms,
+            details=self.details if details is None else details,
+        )
+
+    def _shot_ratio(self, terms: Terms) -> Floats:
+        """Return how rescaling terms changes shot variances: exact for one term, else by their shares."""
+        change = (terms.scale / self.terms.scale) ** 2
+        if np.array_equal(change, np.ones_like(change)):
+            return np.ones(self.shape)
+        squared = self.terms.settings.contraction.power(2)
+        share = squared * np.maximum(1 - (terms.values[0] / terms.scale) ** 2, 1e-6)
+        before = np.asarray(share.sum(axis=1)).ravel()
+        after = np.asarray((share * change).sum(axis=1)).ravel()
+        return np.where(before > 0, after / np.where(before > 0, before, 1), 1.0).reshape(self.shape)

@@ -1,0 +1,137 @@
+"""The crossing: an ensemble becomes a program going down, bits become term values coming up.
+
+Qubit-wise commuting terms share a setting; the basis change merges into the last dressings. Going up, flips
+of the measurement twirl are undone on bit planes and every term is a parity. Error bars count shots once:
+the variance is that of the whole observable on each shot, so terms measured together keep their covariance.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import scipy.sparse as sp
+from attrs import frozen
+from numpy.typing import NDArray
+
+from ..circuits.ensemble import Ensemble
+from ..circuits.gatesets import choose
+from ..circuits.observables import Settings, settings_of
+from ..circuits.program import Program
+from ..circuits.samples import Samples
+from ..kernels import parities
+from .base import Stage
+from .estimate import Estimate, Terms
+
+
+@frozen(eq=False)
+class MeasureResidue:
+    """What was measured: settings, the program (for its flips), the register, and which terminals fill it."""
+
+    settings: Settings
+    program: Program
+    register: str
+    columns: NDArray[np.int64]
+    randomized: bool
+
+
+@frozen
+class Measure(Stage[Ensemble, Program, Samples, Estimate]):
+    """Measure the observables of an ensemble."""
+
+    def expand(
+        self, task: Ensemble, known: Mapping[Any, Any], rng: np.random.Generator
+    ) -> tuple[Sequence[Program], MeasureResidue]:
+        """Group terms into settings and make one program; none if nothing has to be measured."""
+        settings = settings_of(task.observables, task.parameter_shape, task.shape)
+        template = task.template
+        circuit = template.circuit
+        bits = {circuit.find_bit(bit).index: i for i, bit in enumerate(_register(circuit, task.register))}
+        place = np.array([bits.get(terminal.clbit, -1) for terminal in template.terminals], dtype=np.int64)
+        columns = np.flatnonzero(place >= 0)
+        # Terms know the qubits of their support; the register may hold more.
+        column_of_bit = np.empty(len(columns), dtype=np.int64)
+        column_of_bit[place[columns]] = columns
+        chosen = column_of_bit[np.searchsorted(task.measured, settings.qubits)]
+        bases = np.zeros((len(settings.parameter_sets), len(template.terminals)), dtype=np.uint8)
+        bases[:, chosen] = settings.bases
+        program = Program(
+            template=template,
+            parameter_values=task.parameter_values,
+            parameter_sets=settings.parameter_sets,
+            bases=bases,
+            shots=task.shots,
+            gate_set=None,
+            draws=task.draws,
+            randomizations=(0, task.num_randomizations or 1),
+        )
+        if program.touched.any():
+            program = program.written_in(choose(template.written, task.target))
+        children = [program] if len(settings.parameter_sets) else []
+        return children, MeasureResidue(
+            settings, program, task.register, chosen, task.num_randomizations is not None
+        )
+
+    def combine(self, residue: MeasureResidue, results: Sequence[Samples]) -> Estimate:
+        """Turn bits into term values and observables' variances, member by member."""
+        settings, program = residue.settings, residue.program
+        members, size = program.num_randomizations, len(settings.constants)
+        num_terms = len(settings.setting)
+        values, weights = np.zeros((members, num_terms)), np.full((members, num_terms), 1 / members)
+        pooled, floor = np.zeros(size), np.zeros(size)
+        variance = np.zeros((members, size))
+        if results:
+            samples = results[0]
+            planes = parities.bit_planes(
+                samples.bits[residue.register], samples.num_bits[residue.register], samples.shots
+            )
+            bit_of_qubit = _bits_of(residue)
+            by_setting = settings.contraction.tocsc()
+        for setting in range(program.num_settings if results else 0):
+            terms = slice(*np.searchsorted(settings.setting, [setting, setting + 1]))
+            here = planes.select_members(range(setting * members, (setting + 1) * members))
+            flips = program.flips(setting * members, (setting + 1) * members)[:, residue.columns]
+            here = here.select(bit_of_qubit).flipped(flips)
+            codes = settings.codes[terms]
+            shots = here.shots.astype(float)
+            values[:, terms] = parities.term_sums(here, codes) / np.maximum(shots, 1)[:, None]
+            weights[:, terms] = (shots / shots.sum())[:, None]
+            block = sp.csr_array(by_setting[:, terms])
+            rows = np.flatnonzero(np.diff(block.indptr))
+            block = block[rows]
+            first, second = parities.observable_sums(here, codes, block)
+            bounds, floors = parities.observable_spreads(codes, block)
+            variance[:, rows] += parities.variance_of_mean(first, second, here.shots, bounds, floors)
+            total = here.shots.sum(keepdims=True)
+            pooled[rows] += parities.variance_of_mean(
+                first.sum(axis=0, keepdims=True), second.sum(axis=0, keepdims=True), total, bounds, floors
+            )[0]
+            floor[rows] += floors / float(total[0]) ** 2
+        terms_ = Terms(values, weights, settings, scale=np.ones(num_terms))
+        shape = settings.shape
+        axes = (members,) if residue.randomized else ()
+        return Estimate(
+            value=terms_.contracted().reshape(*axes, *shape),
+            variance=variance.reshape(*axes, *shape),
+            shot_variance=pooled.reshape(shape),
+            floor=floor.reshape(shape),
+            terms=terms_,
+            details={"executed_shots": int(results[0].shots.sum()) if results else 0},
+        )
+
+    def describe(self) -> str:
+        """Return one line for the plan."""
+        return "Measure"
+
+
+def _register(circuit: Any, name: str) -> Any:
+    return next(register for register in circuit.cregs if register.name == name)
+
+
+def _bits_of(residue: MeasureResidue) -> NDArray[np.int64]:
+    """Return the bit of the register that each qubit of the settings was measured into."""
+    circuit = residue.program.template.circuit
+    bits = {circuit.find_bit(bit).index: i for i, bit in enumerate(_register(circuit, residue.register))}
+    terminals = residue.program.template.terminals
+    return np.array([bits[terminals[column].clbit] for column in residue.columns], dtype=np.int64)

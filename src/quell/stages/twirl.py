@@ -1,0 +1,74 @@
+"""The twirling stage: random frames on an ensemble, and the spread between randomizations as the error bar.
+
+How frames are drawn is in `circuits.twirling`. A random stage adds the randomization axis if it is absent,
+and whoever added it reduces it; stages outside that draw too share the axis without knowing this one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from attrs import evolve, frozen
+
+from ..circuits.ensemble import Ensemble
+from ..circuits.twirling import BLOCK, Group, Strategy, draws_of, twirled_template
+from .base import Stage
+from .estimate import Estimate
+
+
+@frozen
+class TwirlResidue:
+    """Whether the stage added the randomization axis, and how many neighbours on it belong together."""
+
+    owner: bool
+    block: int
+
+
+@frozen
+class Twirl(Stage[Ensemble, Ensemble, Estimate, Estimate]):
+    """Twirl gates and measurements of an ensemble.
+
+    Attributes:
+        gates: Twirl two-qubit gates.
+        measure: Twirl terminal measurements.
+        num_randomizations: Length of the randomization axis where this stage adds it.
+        shots_per_randomization: Shots of each member then.
+        strategy: Which waiting qubits are twirled with the gates, see `twirled_template`.
+        group: Group the gates are twirled over.
+    """
+
+    gates: bool
+    measure: bool
+    num_randomizations: int
+    shots_per_randomization: int
+    strategy: Strategy = "active-accum"
+    group: Group = "pauli"
+
+    def expand(
+        self, task: Ensemble, known: Mapping[Any, Any], rng: np.random.Generator
+    ) -> tuple[Sequence[Ensemble], TwirlResidue]:
+        """Add frames to the ensemble, and the randomization axis if it has none."""
+        owner = task.num_randomizations is None
+        template = task.template
+        if self.gates:
+            template = twirled_template(template, self.strategy, cliffords=self.group == "local_c1")
+        child = evolve(
+            task,
+            template=template,
+            draws=task.draws + draws_of(rng, gates=self.gates, measure=self.measure, group=self.group),
+            num_randomizations=self.num_randomizations if owner else task.num_randomizations,
+            shots=self.shots_per_randomization if owner else task.shots,
+        )
+        return [child], TwirlResidue(owner, BLOCK if self.group == "balanced_pauli" else 1)
+
+    def combine(self, residue: TwirlResidue, results: Sequence[Estimate]) -> Estimate:
+        """Reduce the randomization axis if this stage added it; the spread is the error bar."""
+        return results[0].reduced(residue.block) if residue.owner else results[0]
+
+    def describe(self) -> str:
+        """Return one line for the plan."""
+        what = " and ".join(n for n, on in (("gates", self.gates), ("measurements", self.measure)) if on)
+        where = f", {self.strategy}, {self.group}" if self.gates else ""
+        return f"Twirl {what}: {self.num_randomizations} x {self.shots_per_randomization} shots{where}"
