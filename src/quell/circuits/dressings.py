@@ -76,6 +76,8 @@ _CONSTANTS: Final[dict[str, Euler]] = {
     name: (Affine(theta), Affine(phi), Affine(lam)) for name, (theta, phi, lam) in _FIXED.items()
 }
 IDENTITY: Final[Euler] = _CONSTANTS["id"]
+_ZERO: Final = Affine()
+_PHASE_GATES: Final = frozenset({"rz", "p", "u1"})
 
 
 class Atoms:
@@ -103,6 +105,8 @@ def gate_euler(operation: Operation, atoms: Atoms) -> Euler | None:
     name = operation.name
     if name in _CONSTANTS:
         return _CONSTANTS[name]
+    if name in _PHASE_GATES and isinstance(operation.params[0], float):
+        return _ZERO, Affine(operation.params[0]), _ZERO
     if name in _PARAMETRIC and len(operation.params) == len(_PARAMETRIC[name][0]) - 1:
         parameters = [atoms.affine(value) for value in operation.params]
         return tuple(_combination(row, parameters) for row in _PARAMETRIC[name])  # type: ignore[return-value]

@@ -8,13 +8,11 @@ bound on its own uses the cheapest form that its own angles allow.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from math import pi
 from typing import Final, Literal
 
-import numpy as np
 from attrs import evolve, frozen
-from numpy.typing import NDArray
 from qiskit.circuit import Instruction
 from qiskit.circuit.library import (
     PhaseGate,
@@ -32,7 +30,6 @@ from qiskit.circuit.library import (
 from qiskit.transpiler import Target
 
 from ..errors import Problem, UnsupportedError
-from .dressings import canonical
 
 Kind = Literal["virtual", "half", "flip", "full"]
 #: One gate parameter: coefficients of theta, phi, lam, and a constant.
@@ -161,6 +158,7 @@ GATE_SETS: Final[tuple[GateSet, ...]] = (
     _two_r("r"),
 )
 _BY_NAME: Final = {gate_set.name: gate_set for gate_set in GATE_SETS}
+_PHASES: Final = frozenset({"rz", "u1", "p"})
 _IGNORED: Final = frozenset({"id", "delay", "measure", "reset", "barrier"})
 
 
@@ -208,9 +206,15 @@ def _factory(target: Target, name: str) -> Callable[..., Instruction]:
     return make
 
 
-def instance_form(gate_set: GateSet, euler: NDArray[np.float64], measured: bool) -> list[tuple[str, list[float]]]:
-    """Return the gates ``(name, parameters)`` of one bound dressing, shortest form, zero phases dropped."""
-    theta, phi, lam = (float(angle) for angle in canonical(euler))
+def instance_form(gate_set: GateSet, euler: Sequence[float], measured: bool) -> list[tuple[str, list[float]]]:
+    """Return the gates ``(name, parameters)`` of one bound dressing, shortest form, zero phases dropped.
+
+    Args:
+        gate_set: Gates to use.
+        euler: Canonical theta, phi, lam.
+        measured: Whether the qubit is measured next, so that phases do not matter.
+    """
+    theta, phi, lam = euler
     no_phase = abs((phi + lam + pi) % (2 * pi) - pi) < 1e-12
     if theta == 0.0 and (measured or no_phase):
         return []
@@ -220,7 +224,7 @@ def instance_form(gate_set: GateSet, euler: NDArray[np.float64], measured: bool)
     gates = []
     for gate in form:
         values = [a * theta + b * phi + c * lam + d for a, b, c, d in gate.rows]
-        if gate.name in ("rz", "u1") and abs((values[0] + pi) % (2 * pi) - pi) < 1e-12:
+        if gate.name in _PHASES and abs((values[0] + pi) % (2 * pi) - pi) < 1e-12:
             continue
         gates.append((gate.name, values))
     return gates

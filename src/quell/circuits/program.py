@@ -125,10 +125,15 @@ class Program:
             touched[terminal.dressing] |= is_turned
         return touched
 
+    @cached_property
+    def _acting(self) -> tuple[Draw, ...]:
+        """The draws that touch anything."""
+        return tuple(draw for draw in self.draws if draw.touched(self.template).any())
+
     def frames(self, setting: int, start: int, stop: int) -> Frames:
         """Return the product of all draws' frames for some randomizations of a setting."""
         total: Frames | None = None
-        for draw in self.draws:
+        for draw in self._acting:
             frames = draw.frames(self.template, setting, start, stop)
             total = frames if total is None else total.then(frames)
         if total is None:

@@ -20,11 +20,13 @@ from qiskit.circuit import Barrier, CircuitInstruction, ParameterVector
 from qiskit.primitives.containers.sampler_pub import SamplerPub
 
 from ..kernels import angles, paulis
+from .dressings import canonical
 from .gatesets import Form, Kind, instance_form
 from .program import Frames, Program
 from .template import Template
 
 Floats = NDArray[np.float64]
+_CACHED_DRESSINGS = 2**17
 
 
 def _member_euler(euler: Floats, frames: Frames, touched: NDArray[np.int64]) -> Floats:
@@ -65,7 +67,7 @@ class ParametricForm:
         for (kind, measured), positions in groups.items():
             assert program.gate_set is not None  # stages check this before they touch a dressing
             form = program.gate_set.form(kind, measured=measured)
-            width = sum(len(gate.rows) for gate in form)
+            width = _width(form)
             self._groups.append((form, np.array(positions)))
             for k, position in enumerate(positions):
                 first_column[int(touched[position])] = (form, total + k * width)
@@ -82,7 +84,7 @@ class ParametricForm:
         """Return half for dressings whose theta is pi/2 in every setting: frames keep it there."""
         program = self.program
         halves = np.ones(len(program.touched_indices), dtype=bool)
-        cliffords = any(getattr(draw, "cliffords", False) for draw in program.draws)
+        cliffords = _cliffords(program)
         seen: set[tuple[int, bytes]] = set()
         varies = len(program.plain_euler) > 1
         for setting in range(program.num_settings):
@@ -145,7 +147,9 @@ class ParametricForm:
         if setting not in self._tables:
             codes = np.arange(16, dtype=np.uint8)
             euler = angles.apply_paulis(self.program.euler(setting)[:, None], codes >> 2, codes & 3)
-            self._tables = {setting: [_parameters(form, euler[which]) for form, which in self._groups]}
+            self._tables = {
+                setting: [_parameters(form, euler[which]).reshape(-1, _width(form)) for form, which in self._groups]
+            }
         return self._tables[setting]
 
     def values(self, start: int, stop: int) -> Floats:
@@ -154,37 +158,43 @@ class ParametricForm:
         Columns are in the order of ``circuit.parameters``.
         """
         program = self.program
-        widths = [sum(len(gate.rows) for gate in form) * len(which) for form, which in self._groups]
-        total = sum(widths)
+        total = sum(_width(form) * len(which) for form, which in self._groups)
         out = np.empty((stop - start, total + len(self._user_columns)))
+        # Frames, indices and table rows of a few members at a time stay in the second-level cache.
+        step = max(1, _CACHED_DRESSINGS // max(1, len(program.template.dressings)))
         row = 0
         for setting, first, last in program.slices(start, stop):
-            rows = slice(row, row + last - first)
-            self._fill(out[rows], setting, program.frames(setting, first, last))
-            out[rows, total:] = program.parameter_values[program.parameter_sets[setting], self._user_columns]
-            row += last - first
+            by_table = program.num_randomizations >= 16
+            for begin in range(first, last, step):
+                end = min(begin + step, last)
+                frames = program.frames(setting, begin, end)
+                self._fill(out[row : row + end - begin, :total], setting, frames, by_table)
+                out[row : row + end - begin, total:] = program.parameter_values[
+                    program.parameter_sets[setting], self._user_columns
+                ]
+                row += end - begin
         if np.array_equal(self._column_of, np.arange(len(self._column_of))):
             return out
         return out[:, self._column_of]
 
-    def _fill(self, out: Floats, setting: int, frames: Frames) -> None:
+    def _fill(self, out: Floats, setting: int, frames: Frames, by_table: bool) -> None:
         touched = self.program.touched_indices
-        by_table = len(out) >= 16 and max(frames.after.max(initial=0), frames.before.max(initial=0)) < 4
-        if not by_table:
-            euler = _member_euler(self.program.euler(setting), frames, touched)
+        by_table = by_table and max(frames.after.max(initial=0), frames.before.max(initial=0)) < 4
+        if by_table:
+            codes = frames.after << 2 | frames.before
+            if len(touched) < codes.shape[1]:
+                codes = np.take(codes, touched, axis=1)
         else:
-            codes = frames.after[:, touched] << 2 | frames.before[:, touched]
+            euler = _member_euler(self.program.euler(setting), frames, touched)
         column = 0
         for k, (form, which) in enumerate(self._groups):
-            width = sum(len(gate.rows) for gate in form)
-            block = out[:, column : column + width * len(which)]
-            if by_table:
-                table = self._table(setting)[k].reshape(-1, width)
-                index = codes[:, which] + np.arange(0, 16 * len(which), 16)
-                block[:] = _gather(table, index).reshape(block.shape)
-            else:
+            block = out[:, column : column + _width(form) * len(which)]
+            column += block.shape[1]
+            if not by_table:
                 block[:] = _parameters(form, euler[:, which]).reshape(block.shape)
-            column += width * len(which)
+                continue
+            index = np.take(codes, which, axis=1) if len(which) < len(touched) else codes
+            block[:] = _gather(self._table(setting)[k], index + np.arange(0, 16 * len(which), 16)).reshape(block.shape)
 
     def pub(self, start: int, stop: int) -> SamplerPub:
         """Return members as one PUB with a parameter array of shape ``(stop - start,)``."""
@@ -196,16 +206,21 @@ class ParametricForm:
         return SamplerPub.coerce((self.circuit, values, program.shots))
 
 
+def _width(form: Form) -> int:
+    """Return the number of parameters of a form."""
+    return sum(len(gate.rows) for gate in form)
+
+
 def _parameters(form: Form, euler: Floats) -> Floats:
     """Return a form's parameters for angles ``(..., 3)``: float64 ``(..., num_form_parameters)``."""
     rows = np.array([row for gate in form for row in gate.rows]).reshape(-1, 4)
-    return euler @ rows[:, :3].T + rows[:, 3]
+    return np.ascontiguousarray(euler @ rows[:, :3].T + rows[:, 3])
 
 
 def _gather(table: Floats, index: NDArray[np.int64]) -> Floats:
     """Return ``table[index]`` for rows of a few floats; as one item a row where numpy has such a type."""
     if table.shape[1] == 2:
-        return np.take(np.ascontiguousarray(table).view(np.complex128)[:, 0], index).view(np.float64)
+        return np.take(table.view(np.complex128)[:, 0], index).view(np.float64)
     return np.take(table, index, axis=0)
 
 
@@ -241,44 +256,33 @@ class BoundForm:
     """Plain circuits for the members of a program.
 
     An instance is a list of instructions that already exist: those of the circuit itself, shared by all
-    members, and for every dressing one ready tuple per pair of Paulis, made when first drawn. Building an
-    instance is then one lookup a dressing and one bulk packing of the list; no parameter table is involved.
+    members, and for every dressing one ready tuple per pair of frames, made when first drawn. Building an
+    instance is then one look-up a dressing and one bulk packing of the list; no parameter table is involved.
     """
 
     program: Program
-    _shared: dict[int, list[Any]] = field(init=False, factory=dict)
-    _ready: dict[Any, tuple[CircuitInstruction, ...]] = field(init=False, factory=dict)
-    _gates: dict[Any, CircuitInstruction] = field(init=False, factory=dict)
     _empty: QuantumCircuit = field(init=False)
     _bulk: bool = field(init=False)
+    _parts: NDArray[np.object_] = field(init=False)
+    _places: NDArray[np.int64] = field(init=False)
+    _parts_of: int = field(init=False, default=-1)
+    _ready: NDArray[np.object_] = field(init=False)
+    _made: NDArray[np.bool_] = field(init=False)
+    _variant: NDArray[np.int64] = field(init=False)
+    _varies: NDArray[np.bool_] | None = field(init=False, default=None)
+    _kept: dict[tuple[int, int], NDArray[np.object_]] = field(init=False, factory=dict)
+    _gates: dict[Any, CircuitInstruction] = field(init=False, factory=dict)
 
     def __attrs_post_init__(self) -> None:
-        template = self.program.template
-        self._empty = template.circuit.copy_empty_like()
-        self._empty.global_phase = 0.0
-        # Bulk packing sidesteps the bookkeeping of control flow and parameters; circuits with variables keep it.
-        self._bulk = not (self._empty.num_vars or any(i.operation.name == "store" for i in template.circuit.data))
-
-    def _parts(self, parameter_set: int) -> list[Any]:
-        """Return the emission of one parameter set: tuples of shared instructions, dressing positions as ints."""
-        template = self.program.template
-        if not template.circuit.num_parameters:
-            parameter_set = 0
-        if parameter_set not in self._shared:
-            circuit = template.circuit
-            if circuit.num_parameters:
-                circuit = circuit.assign_parameters(self.program.parameter_values[parameter_set])
-            position = {int(d): k for k, d in enumerate(self.program.touched_indices)}
-            parts: list[Any] = []
-            for part in emit(template, list(circuit.data), set(position)):
-                if isinstance(part, int):
-                    parts.append(position[part])
-                elif parts and isinstance(parts[-1], list):
-                    parts[-1].append(part)
-                else:
-                    parts.append([part])
-            self._shared = {parameter_set: [tuple(p) if isinstance(p, list) else p for p in parts]}
-        return self._shared[parameter_set]
+        circuit = self.program.template.circuit
+        self._empty = circuit.copy_empty_like()
+        # Bulk packing knows nothing of classical variables; circuits that have them are appended to one by one.
+        self._bulk = not (circuit.num_vars or any(i.operation.name == "store" for i in circuit.data))
+        touched = len(self.program.touched_indices)
+        codes = paulis.NUM_CLIFFORDS if _cliffords(self.program) else paulis.NUM_PAULIS
+        self._ready = np.full((touched, codes * codes), None, dtype=object)
+        self._made = np.zeros(self._ready.shape, dtype=bool)
+        self._variant = np.full(touched, -1, dtype=np.int64)
 
     def circuits(self, start: int, stop: int) -> list[QuantumCircuit]:
         """Return members ``start`` to ``stop`` as circuits without parameters."""
@@ -288,64 +292,106 @@ class BoundForm:
         return made
 
     def _setting(self, setting: int, frames: Frames) -> list[QuantumCircuit]:
-        program = self.program
-        touched = program.touched_indices
-        parts = self._parts(int(program.parameter_sets[setting]))
-        where = [k for k, part in enumerate(parts) if not isinstance(part, tuple)]
-        positions = np.array([parts[k] for k in where], dtype=np.int64)
-        euler = program.euler(setting)
-        variants = self._variants(setting)[positions]
-        codes = (frames.after[:, touched].astype(np.int64) << 5 | frames.before[:, touched])[:, positions]
-        keys = (variants << 10 | codes) * len(program.template.dressings) + touched[positions]
+        touched = self.program.touched_indices
+        self._share(int(self.program.parameter_sets[setting]))
+        self._select(setting)
+        base = int(np.sqrt(self._ready.shape[1]))
+        codes = frames.after[:, touched].astype(np.int64) * base + frames.before[:, touched]
+        self._make_missing(setting, codes)
+        positions = np.arange(len(touched))
         circuits = []
-        row_parts = list(parts)
-        for member_keys, member_codes in zip(keys.tolist(), codes, strict=True):
-            for k, key, place in zip(where, member_keys, range(len(where)), strict=True):
-                ready = self._ready.get(key)
-                if ready is None:
-                    code = int(member_codes[place])
-                    ready = self._make(int(positions[place]), euler, code >> 5, code & 31)
-                    self._ready[key] = ready
-                row_parts[k] = ready
-            circuits.append(self._pack(list(chain.from_iterable(row_parts))))
+        for row in codes:
+            self._parts[self._places] = self._ready[positions, row]
+            circuits.append(self._pack(list(chain.from_iterable(self._parts.tolist()))))
         return circuits
 
-    def _variants(self, setting: int) -> NDArray[np.int64]:
-        """Number the different base angles a dressing has among the settings."""
-        program = self.program
-        dressings = program.template.dressings
-        set_number = int(program.parameter_sets[setting]) + 1
-        basis = {t.dressing: int(b) % 3 for t, b in zip(program.template.terminals, program.bases[setting], strict=True)}
-        return np.array(
-            [
-                (set_number * 3 if dressings[d].varies else 0) + basis.get(int(d), 0)
-                for d in program.touched_indices
-            ],
-            dtype=np.int64,
-        )
+    def _share(self, parameter_set: int) -> None:
+        """Lay out one parameter set: tuples of the circuit's own instructions, gaps for the touched dressings."""
+        circuit = self.program.template.circuit
+        parameter_set = parameter_set if circuit.num_parameters else 0
+        if parameter_set == self._parts_of:
+            return
+        if circuit.num_parameters:
+            circuit = circuit.assign_parameters(self.program.parameter_values[parameter_set])
+        position = {int(d): k for k, d in enumerate(self.program.touched_indices)}
+        parts: list[Any] = []
+        place_of = np.zeros(len(position), dtype=np.int64)
+        for part in emit(self.program.template, list(circuit.data), set(position)):
+            if isinstance(part, int):
+                place_of[position[part]] = len(parts)
+                parts.append(())
+            elif parts and isinstance(parts[-1], list):
+                parts[-1].append(part)
+            else:
+                parts.append([part])
+        self._parts = np.empty(len(parts), dtype=object)
+        for k, part in enumerate(parts):
+            self._parts[k] = tuple(part)
+        self._places = place_of
+        self._parts_of = parameter_set
 
-    def _make(self, position: int, euler: Floats, after: int, before: int) -> tuple[CircuitInstruction, ...]:
+    def _select(self, setting: int) -> None:
+        """Switch to the ready tuples of a setting; only dressings whose angles differ are exchanged."""
+        for position in np.flatnonzero((variant := self._variants(setting)) != self._variant):
+            if self._variant[position] >= 0:
+                self._kept[int(position), int(self._variant[position])] = self._ready[position].copy()
+            kept = self._kept.get((int(position), int(variant[position])))
+            self._ready[position] = None if kept is None else kept
+            self._made[position] = False if kept is None else np.not_equal(kept, None)
+        self._variant = variant
+
+    def _variants(self, setting: int) -> NDArray[np.int64]:
+        """Number the different angles that each touched dressing has among the settings."""
         program = self.program
-        assert program.gate_set is not None
-        index = int(program.touched_indices[position])
-        dressing = program.template.dressings[index]
-        frames = Frames(np.array([[before]], dtype=np.uint8), np.array([[after]], dtype=np.uint8))
-        member = _member_euler(euler[position : position + 1], frames, np.zeros(1, dtype=np.int64))[0, 0]
-        bit = program.template.circuit.qubits[dressing.qubit]
-        ready = []
-        for name, parameters in instance_form(program.gate_set, member, dressing.measured):
-            key = (name, dressing.qubit, *parameters)
-            if key not in self._gates:
-                self._gates[key] = CircuitInstruction(program.gate_set.make(name, parameters), (bit,))
-            ready.append(self._gates[key])
-        return tuple(ready)
+        touched, template = program.touched_indices, program.template
+        number = 3 * (int(program.parameter_sets[setting]) + 1)
+        if self._varies is None:
+            self._varies = np.array([template.dressings[d].varies for d in touched], dtype=bool)
+        variant = np.where(self._varies, number, 0)
+        for terminal, basis in zip(template.terminals, program.bases[setting], strict=True):
+            if program.touched[terminal.dressing]:
+                variant[np.searchsorted(touched, terminal.dressing)] += basis % 3
+        return variant
+
+    def _make_missing(self, setting: int, codes: NDArray[np.int64]) -> None:
+        """Make the tuples that some member needs for the first time; angles of all at once."""
+        program = self.program
+        gate_set = program.gate_set
+        if gate_set is None or not codes.size:
+            return
+        needed = np.zeros(self._ready.shape, dtype=bool)
+        needed[np.arange(codes.shape[1]), codes] = True
+        position, code = np.nonzero(needed & ~self._made)
+        if not len(position):
+            return
+        base = int(np.sqrt(self._ready.shape[1]))
+        frames = Frames((code % base).astype(np.uint8)[None], (code // base).astype(np.uint8)[None])
+        euler = _member_euler(program.euler(setting)[position], frames, np.arange(len(position)))[0]
+        template = program.template
+        bits = template.circuit.qubits
+        rows = zip(position.tolist(), code.tolist(), canonical(euler).tolist(), strict=True)
+        for where, which, angles_ in rows:
+            dressing = template.dressings[program.touched_indices[where]]
+            ready = []
+            for name, parameters in instance_form(gate_set, angles_, dressing.measured):
+                key = (name, dressing.qubit, *(round(p, 12) for p in parameters))
+                if key not in self._gates:
+                    bit = bits[dressing.qubit]
+                    self._gates[key] = CircuitInstruction(gate_set.make(name, parameters), (bit,))
+                ready.append(self._gates[key])
+            self._ready[where, which] = tuple(ready)
+        self._made[position, code] = True
 
     def _pack(self, instructions: list[CircuitInstruction]) -> QuantumCircuit:
         circuit = self._empty.copy_empty_like()
-        data = circuit._data
-        if self._bulk and hasattr(data, "native_extend"):
-            data.native_extend(type(data)(circuit.qubits, circuit.clbits, instructions))
+        if self._bulk:
+            circuit._data.extend(instructions)
         else:
             for instruction in instructions:
                 circuit._append(instruction)
         return circuit
+
+
+def _cliffords(program: Program) -> bool:
+    """Whether some draw uses frames that are not Paulis."""
+    return any(getattr(draw, "cliffords", False) for draw in program.draws)

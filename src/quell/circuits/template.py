@@ -101,6 +101,7 @@ class Template:
         sequence: What to emit, in order.
         terminals: Final measurements, in order of classical bits.
         expressions: The atoms: parameter expressions that dressings depend on.
+        written: Names of the single-qubit gates the circuit is written in.
     """
 
     circuit: QuantumCircuit
@@ -109,6 +110,7 @@ class Template:
     sequence: tuple[Item, ...]
     terminals: tuple[Terminal, ...]
     expressions: tuple[ParameterExpression, ...] = field(repr=False)
+    written: frozenset[str]
 
     @property
     def num_qubits(self) -> int:
@@ -119,12 +121,6 @@ class Template:
     def num_layers(self) -> int:
         """Layers of disjoint operations."""
         return max((op.layer for op in self.ops), default=-1) + 1
-
-    @property
-    def written(self) -> set[str]:
-        """Names of the single-qubit gates the circuit is written in."""
-        data = self.circuit.data
-        return {data[i].operation.name for d in self.dressings for i in d.instructions}
 
     def atoms(self, parameter_values: NDArray[np.float64]) -> NDArray[np.float64]:
         """Evaluate the atoms at parameter sets ``(num_sets, num_parameters)`` in circuit order."""
@@ -220,6 +216,8 @@ def template_of(circuit: QuantumCircuit) -> Template:
     last_writer: dict[int, int] = {}
     last_on_qubit: dict[int, int] = {}
     eulers: dict[str, Euler] = {}
+    written: set[str] = set()
+    matrices: dict[tuple[Any, ...], tuple[NDArray[np.complex128], ...]] = {}
     for index, instruction in enumerate(circuit.data):
         operation = instruction.operation
         qubits = tuple(qubit_index[bit] for bit in instruction.qubits)
@@ -236,12 +234,19 @@ def template_of(circuit: QuantumCircuit) -> Template:
                     eulers[operation.name] = euler
             if euler is not None:
                 build.gate(qubits[0], index, euler)
+                written.add(operation.name)
                 last_on_qubit[qubits[0]] = -1
                 continue
         wires = _wires(instruction, circuit, qubits, clbit_index)
         layer = max((level.get(w, 0) for w in wires), default=0)
         level.update(dict.fromkeys(wires, layer + 1))
-        build.op(qubits, instruction=index, layer=layer, matrices=_matrices(operation))
+        # Gates of one kind share their matrices, and with them what is worked out about a kind.
+        kind = (operation.name, *operation.params)
+        if not all(isinstance(p, (int, float, ParameterExpression)) for p in operation.params):
+            kind = (index,)
+        if kind not in matrices:
+            matrices[kind] = _matrices(operation)
+        build.op(qubits, instruction=index, layer=layer, matrices=matrices[kind])
         last_on_qubit.update(dict.fromkeys(qubits, index))
         for wire in wires:
             if isinstance(wire, tuple):
@@ -265,6 +270,7 @@ def template_of(circuit: QuantumCircuit) -> Template:
         sequence=tuple(build.items),
         terminals=tuple(terminals),
         expressions=tuple(atoms.expressions),
+        written=frozenset(written),
     )
 
 
@@ -359,6 +365,7 @@ def with_idles(template: Template, idle_qubits: dict[int, Iterable[int]]) -> Tem
         sequence=tuple(_drop_repeated_closes(build.items)),
         terminals=tuple(terminals),
         expressions=template.expressions,
+        written=template.written,
     )
 
 

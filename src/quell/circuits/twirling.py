@@ -38,41 +38,44 @@ class _Sites:
     Attributes:
         choices: Choice tables, one per distinct kind of operation.
         kind: Table of each operation, ascending, int64 ``(num_ops,)``.
-        after: For each dressing with an operation behind it: dressing, operation, column of its table.
-        before: For each dressing with an operation in front of it: likewise.
+        after: For each dressing the operation behind it and the column of its table, int64
+            ``(2, num_dressings)``; operation ``num_ops`` stands for none.
+        before: Likewise for the operation in front of it.
     """
 
     choices: tuple[NDArray[np.uint8], ...]
     kind: NDArray[np.int64]
     after: NDArray[np.int64]
     before: NDArray[np.int64]
-    num_dressings: int
 
 
 @lru_cache(maxsize=64)
 def _sites(template: Template, cliffords: bool) -> _Sites:
     tables: dict[bytes, int] = {}
     choices: list[NDArray[np.uint8]] = []
+    kinds: dict[tuple[int, bool], int] = {}  # operations that share their matrices share their table
     found = []
     for op in template.ops:
-        table = op.choices(cliffords=cliffords)
-        if len(table) == 1:
-            continue
-        key = table.tobytes() + bytes([table.shape[1]])
-        if key not in tables:
-            tables[key] = len(choices)
-            choices.append(table)
-        found.append((tables[key], op))
+        alike = (id(op.matrices), op.instruction is None)
+        if alike not in kinds or not op.matrices:
+            table = op.choices(cliffords=cliffords)
+            key = table.tobytes() + bytes([table.shape[1]])
+            if key not in tables:
+                tables[key] = len(choices)
+                choices.append(table)
+            kinds[alike] = tables[key]
+        kind = kinds[alike]
+        if len(choices[kind]) > 1:
+            found.append((kind, op))
     found.sort(key=lambda pair: pair[0])
-    after = [(d, k, c) for k, (_, op) in enumerate(found) for c, d in enumerate(op.before)]
-    before = [(d, k, len(op.qubits) + c) for k, (_, op) in enumerate(found) for c, d in enumerate(op.after)]
-    return _Sites(
-        choices=tuple(choices),
-        kind=np.array([kind for kind, _ in found], dtype=np.int64),
-        after=np.array(after, dtype=np.int64).reshape(-1, 3),
-        before=np.array(before, dtype=np.int64).reshape(-1, 3),
-        num_dressings=len(template.dressings),
-    )
+    after, before = np.zeros((2, 2, len(template.dressings)), dtype=np.int64)
+    after[0] = before[0] = len(found)
+    for k, (_, op) in enumerate(found):
+        for column, dressing in enumerate(op.before):
+            after[:, dressing] = k, column
+        for column, dressing in enumerate(op.after):
+            before[:, dressing] = k, len(op.qubits) + column
+    return _Sites(tuple(choices), np.array([kind for kind, _ in found], dtype=np.int64), after, before)
 
 
 @lru_cache(maxsize=1024)
@@ -98,51 +101,55 @@ class GateTwirl:
     def touched(self, template: Template) -> NDArray[np.bool_]:
         """Return the dressings next to a twirled operation, bool ``(num_dressings,)``."""
         sites = _sites(template, self.cliffords)
-        touched = np.zeros(sites.num_dressings, dtype=bool)
-        touched[sites.after[:, 0]] = touched[sites.before[:, 0]] = True
-        return touched
+        none = len(sites.kind)
+        return (sites.after[0] != none) | (sites.before[0] != none)
 
     def frames(self, template: Template, setting: int, start: int, stop: int) -> Frames:
         """Return the frames of some randomizations of a setting."""
         sites = _sites(template, self.cliffords)
-        columns = self._columns(sites, setting, start, stop)
-        frames = Frames(*(np.zeros((stop - start, sites.num_dressings), dtype=np.uint8) for _ in range(2)))
-        for codes, where in ((frames.after, sites.after), (frames.before, sites.before)):
-            for column in np.unique(where[:, 2]):
-                dressing, op, _ = where[where[:, 2] == column].T
-                codes[:, dressing] = columns[column][:, op]
-        return frames
+        if self.group in ("pauli", "local_pauli"):
+            # 16, 8, 4 or 2 rows: a random byte decides, and one byte holds the codes of all columns.
+            packed = self._packed(sites, setting, start, stop)
+            shifts = 2 * np.stack([sites.after[1], sites.before[1]]).astype(np.uint8)
+            after = np.take(packed, sites.after[0], axis=1) >> shifts[0] & 3
+            before = np.take(packed, sites.before[0], axis=1) >> shifts[1] & 3
+            return Frames(before, after)
+        rows = self._rows(sites, setting, start, stop)
+        return Frames(rows[:, sites.before[0], sites.before[1]], rows[:, sites.after[0], sites.after[1]])
 
     def flips(self, template: Template, setting: int, start: int, stop: int) -> None:
         """Return None: gate frames cancel before any measurement."""
 
-    def _columns(self, sites: _Sites, setting: int, start: int, stop: int) -> list[NDArray[np.uint8]]:
-        """Draw a row of its table for every operation; return the codes column by column."""
-        num_ops, rows = len(sites.kind), stop - start
+    def _packed(self, sites: _Sites, setting: int, start: int, stop: int) -> NDArray[np.uint8]:
+        """Draw a row of its table for every operation, two bits a column; the last operation is none."""
+        rows, num_ops = stop - start, len(sites.kind)
+        packed = np.zeros((rows, num_ops + 1), dtype=np.uint8)
+        raw = draws.octets(self.key, setting, start, stop, num_ops)
+        for kind, table in enumerate(sites.choices):
+            of_kind = slice(*np.searchsorted(sites.kind, [kind, kind + 1]))
+            text = raw[:, of_kind].tobytes().translate(_translation(table.tobytes(), table.shape[1]))
+            packed[:, of_kind] = np.frombuffer(text, dtype=np.uint8).reshape(rows, -1)
+        return packed
+
+    def _rows(self, sites: _Sites, setting: int, start: int, stop: int) -> NDArray[np.uint8]:
+        """Draw a row of its table for every operation, uint8 ``(rows, num_ops + 1, 4)``; the last is none."""
+        num_ops = len(sites.kind)
         sizes = np.array([len(table) for table in sites.choices], dtype=np.int64)
-        if self.group in ("pauli", "local_pauli"):  # 16, 8, 4 or 2 rows: a byte decides, one table look-up
-            packed = np.empty((rows, num_ops), dtype=np.uint8)
-            raw = draws.octets(self.key, setting, start, stop, num_ops)
-            for kind, table in enumerate(sites.choices):
-                of_kind = slice(*np.searchsorted(sites.kind, [kind, kind + 1]))
-                text = raw[:, of_kind].tobytes().translate(_translation(table.tobytes(), table.shape[1]))
-                packed[:, of_kind] = np.frombuffer(text, dtype=np.uint8).reshape(rows, -1)
-            return [packed >> (2 * column) & 3 for column in range(4)]
         if self.group == "balanced_pauli":
             base, multipliers = _balanced(self.key, setting, start, stop, num_ops)
-            index = base % sizes[sites.kind]
-            permutations = [paulis.balancing_permutations(table) for table in sites.choices]
-            for kind, permutation in enumerate(permutations):
+            index = base % sizes[sites.kind] if num_ops else base
+            for kind, table in enumerate(sites.choices):
                 of_kind = slice(*np.searchsorted(sites.kind, [kind, kind + 1]))
+                permutation = paulis.balancing_permutations(table)
                 index[:, of_kind] = permutation[multipliers[:, of_kind], index[:, of_kind]]
         else:
             raw = draws.octets(self.key, setting, start, stop, 4 * num_ops)
-            index = draws.uniform_below(raw, sizes[sites.kind])
-        padded = np.zeros((int(sizes.sum()), 4), dtype=np.uint8)
-        offsets = np.concatenate([[0], np.cumsum(sizes)[:-1]]).astype(np.int64)
-        for offset, table in zip(offsets, sites.choices, strict=True):
-            padded[offset : offset + len(table), : table.shape[1]] = table
-        return [padded[offsets[sites.kind] + index, column] for column in range(4)]
+            index = draws.uniform_below(raw, sizes[sites.kind] if num_ops else sizes)
+        rows = np.zeros((stop - start, num_ops + 1, 4), dtype=np.uint8)
+        for kind, table in enumerate(sites.choices):
+            of_kind = slice(*np.searchsorted(sites.kind, [kind, kind + 1]))
+            rows[:, of_kind, : table.shape[1]] = table[index[:, of_kind]]
+        return rows
 
 
 def _balanced(

@@ -23,6 +23,7 @@ from . import angles
 
 NUM_PAULIS = 4
 NUM_CLIFFORDS = 24
+_EQUAL = 1e-8  # entries of equal matrices differ by less
 
 _I = np.eye(2, dtype=complex)
 _X = np.array([[0, 1], [1, 0]], dtype=complex)
@@ -41,11 +42,16 @@ QUATERNIONS: NDArray[np.float64] = angles.quaternions_of_matrices(CLIFFORDS)
 
 
 def _index_of(matrices: NDArray[np.complex128], candidates: NDArray[np.complex128]) -> NDArray[np.int64]:
-    """Return which candidate each matrix equals up to phase, or -1; both flattened to ``(*, d*d)``."""
-    dim = np.sqrt(candidates.shape[-1])
-    overlaps = np.abs(matrices @ candidates.conj().T) / dim
-    best = overlaps.argmax(axis=-1)
-    return np.where(np.take_along_axis(overlaps, best[..., None], -1)[..., 0] > 1 - 1e-9, best, -1)
+    """Return which candidate each matrix equals up to phase, or -1; both flattened to ``(*, d*d)``.
+
+    The overlap only finds the candidate: it falls with the square of a small angle between the two, so
+    whether they are equal is decided entry by entry.
+    """
+    overlaps = matrices @ candidates.conj().T
+    best = np.abs(overlaps).argmax(axis=-1)
+    phases = np.take_along_axis(overlaps, best[:, None], axis=-1)
+    phases /= np.maximum(np.abs(phases), 1e-9)
+    return np.where(np.abs(matrices - phases * candidates[best]).max(axis=-1) < _EQUAL, best, -1)
 
 
 def _multiplication_table() -> NDArray[np.uint8]:

@@ -112,8 +112,8 @@ class Measure(Stage[Ensemble, Program, Samples, Estimate]):
         shape = settings.shape
         axes = (members,) if residue.randomized else ()
         return Estimate(
-            value=terms_.contracted().reshape(*axes, *shape),
-            variance=variance.reshape(*axes, *shape),
+            value=terms_.contracted().reshape((*axes, *shape)),
+            variance=variance.reshape((*axes, *shape)),
             shot_variance=pooled.reshape(shape),
             floor=floor.reshape(shape),
             terms=terms_,

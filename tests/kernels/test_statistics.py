@@ -1,0 +1,80 @@
+import numpy as np
+import pytest
+from scipy.stats import norm, t
+
+from quell.kernels.statistics import deviations_of_mean, student_factor
+
+
+def equal_weights(members, terms):
+    return np.full((members, terms), 1 / members)
+
+
+def test_student_factor_makes_two_sigma_cover_95_percent():
+    for members in (2, 3, 5, 30):
+        half_width = norm.ppf(0.975) * student_factor(members)
+        assert t.cdf(half_width, members - 1) - t.cdf(-half_width, members - 1) == pytest.approx(0.95)
+
+
+def test_student_factor_falls_to_one():
+    factors = [student_factor(m) for m in (2, 3, 10, 100, 10**6)]
+    assert factors == sorted(factors, reverse=True)
+    assert factors[-1] == pytest.approx(1, abs=1e-5)
+
+
+def test_covariance_of_the_mean_of_independent_members():
+    values = np.random.default_rng(1).normal(size=(9, 4))
+    mean, deviations = deviations_of_mean(values, equal_weights(9, 4))
+    assert mean == pytest.approx(values.mean(axis=0))
+    expected = np.cov(values.T) / 9 * student_factor(9) ** 2
+    assert deviations.T @ deviations == pytest.approx(expected)
+
+
+def test_blocks_count_as_one_observation_each():
+    values = np.random.default_rng(2).normal(size=(12, 3))
+    mean, deviations = deviations_of_mean(values, equal_weights(12, 3), block=4)
+    assert mean == pytest.approx(values.mean(axis=0))
+    of_blocks = values.reshape(3, 4, 3).mean(axis=1)
+    assert deviations.T @ deviations == pytest.approx(np.cov(of_blocks.T) / 3 * student_factor(3) ** 2)
+
+
+def test_balanced_blocks_that_cancel_have_no_spread():
+    values = np.tile([[1.0], [-1.0], [3.0], [-3.0]], (5, 1))
+    _, deviations = deviations_of_mean(values, equal_weights(20, 1), block=4)
+    assert np.allclose(deviations, 0)
+
+
+def test_an_incomplete_block_joins_the_one_before():
+    values = np.random.default_rng(3).normal(size=(10, 2))
+    mean, deviations = deviations_of_mean(values, equal_weights(10, 2), block=4)
+    residuals = (values - mean) / 10
+    joined = np.stack([residuals[:4].sum(axis=0), residuals[4:].sum(axis=0)])
+    assert deviations == pytest.approx(joined * np.sqrt(2) * student_factor(2))
+
+
+def test_weights_move_the_mean_and_the_covariance():
+    rng = np.random.default_rng(4)
+    values, weights = rng.normal(size=(6, 2)), rng.random((6, 2))
+    weights /= weights.sum(axis=0)
+    mean, deviations = deviations_of_mean(values, weights)
+    assert mean == pytest.approx((weights * values).sum(axis=0))
+    residuals = weights * (values - mean)
+    expected = residuals.T @ residuals * 6 / 5 * student_factor(6) ** 2
+    assert deviations.T @ deviations == pytest.approx(expected)
+
+
+@pytest.mark.parametrize(("members", "block"), [(1, 1), (7, 4), (4, 4)])
+def test_one_block_has_a_mean_and_no_spread(members, block):
+    values = np.arange(float(members))[:, None]
+    mean, deviations = deviations_of_mean(values, equal_weights(members, 1), block)
+    assert mean == pytest.approx(values.mean(axis=0))
+    assert deviations is None
+
+
+def test_intervals_cover_95_percent_with_few_members():
+    """20 000 repeats: a false alarm is one seed in 100 000 (4.4 standard deviations)."""
+    rng = np.random.default_rng(5)
+    values = rng.normal(size=(4, 20_000))
+    mean, deviations = deviations_of_mean(values, equal_weights(4, 20_000))
+    stds = np.sqrt((deviations**2).sum(axis=0))
+    covered = (np.abs(mean) <= 1.96 * stds).mean()
+    assert covered == pytest.approx(0.95, abs=4.4 * np.sqrt(0.95 * 0.05 / 20_000))
