@@ -87,7 +87,6 @@ def sequence(*gates):
         [("rz", A), ("ry", 0.3), ("rz", B)],
         [("x",), ("u", A, B, A), ("z",)],
         [("rz", -A), ("rx", B), ("rz", A)],
-        [("rz", A), ("rx", B), ("rz", -A), ("rz", A), ("rx", -B)],
     ],
 )
 def test_common_ansatz_pieces_stay_affine(gates):

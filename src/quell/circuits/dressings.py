@@ -16,7 +16,7 @@ from typing import Any, Final
 import numpy as np
 from attrs import field, frozen
 from numpy.typing import NDArray
-from qiskit.circuit import Gate, Operation, ParameterExpression
+from qiskit.circuit import Gate, Operation, Parameter, ParameterExpression
 
 from ..kernels import angles
 
@@ -81,11 +81,14 @@ _PHASE_GATES: Final = frozenset({"rz", "p", "u1"})
 
 
 class Atoms:
-    """Numbers the parameter expressions of a circuit; names are unique within a circuit, so text is a key."""
+    """Numbers the parameter expressions of a circuit; their text and parameters are the key.
+
+    Text alone is not enough: a parameter may be named ``2*a``.
+    """
 
     def __init__(self) -> None:
         self.expressions: list[ParameterExpression] = []
-        self._index: dict[str, int] = {}
+        self._index: dict[tuple[str, frozenset[Parameter]], int] = {}
 
     def affine(self, value: Any) -> Affine:
         """Return a number or expression as an affine angle."""
@@ -93,7 +96,7 @@ class Atoms:
             return Affine(float(value))
         if not value.parameters:
             return Affine(float(value.numeric()))
-        key = str(value)
+        key = str(value), frozenset(value.parameters)
         if key not in self._index:
             self._index[key] = len(self.expressions)
             self.expressions.append(value)

@@ -166,15 +166,18 @@ def choose(written: Iterable[str], target: Target | None) -> GateSet:
     """Choose the gates that dressings are written in.
 
     Of the sets that the target offers (all, where there is no target), the one that covers most of the
-    single-qubit gates the circuit is `written` in; ties go to the order of `GATE_SETS`. So an ISA circuit
-    keeps its own gates, also on a simulator whose target accepts everything.
+    single-qubit gates the circuit is `written` in. So an ISA circuit keeps its own gates, also on a simulator
+    whose target accepts everything. Ties go to the order of `GATE_SETS`, because a device that has x or a
+    virtual rz shall use it also where the circuit happens not to; without a target, to the set that brings
+    fewest gates the circuit does not have. Where no set covers anything and u is allowed, u.
 
     Raises:
         UnsupportedError: The target offers none of the known sets.
     """
     written = set(written) - _IGNORED
     offered = set(target.operation_names) if target is not None else None
-    known = [s for s in GATE_SETS if offered is None or s.gates <= offered]
+    makeable = _FACTORIES.keys() if offered is None else offered  # only a target knows the class of prx
+    known = [s for s in GATE_SETS if s.gates <= makeable]
     if not known:
         raise UnsupportedError.of(
             [
@@ -186,9 +189,14 @@ def choose(written: Iterable[str], target: Target | None) -> GateSet:
                 )
             ]
         )
-    if not written and offered is None:
+    if _BY_NAME["u"] in known and not any(written & s.gates for s in known):
         return _BY_NAME["u"]
-    best = max(known, key=lambda s: (len(written & s.gates) - len(s.gates - written) / 100, -GATE_SETS.index(s)))
+
+    def preference(s: GateSet) -> tuple[int, int, int]:
+        foreign = len(s.gates - written) if offered is None else 0
+        return len(written & s.gates), -foreign, -GATE_SETS.index(s)
+
+    best = max(known, key=preference)
     if target is None or "prx" not in best.gates:
         return best
     return evolve(best, factories=(("prx", _factory(target, "prx")),))

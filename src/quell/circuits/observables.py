@@ -68,8 +68,8 @@ def parse(observables: ObservablesArray, num_qubits: int, path: str) -> tuple[Ob
     constants = np.zeros(int(np.prod(shape, dtype=int)))
     for flat, index in enumerate(np.ndindex(*shape)):
         terms = observables[index] if shape else observables[()]
+        where = f"{path}.observables" + (f"[{', '.join(map(str, index))}]" if index else "")
         for label, coefficient in terms.items():
-            where = f"{path}.observables[{', '.join(map(str, index))}]"
             if len(label) != num_qubits:
                 problems.append(
                     Problem(
@@ -82,9 +82,8 @@ def parse(observables: ObservablesArray, num_qubits: int, path: str) -> tuple[Ob
             if not np.isfinite(coefficient):
                 problems.append(Problem(where, f"coefficient of {label!r} is not finite (got {coefficient})"))
             elif abs(np.imag(coefficient)) > 1e-12 * max(1.0, abs(coefficient)):
-                problems.append(
-                    Problem(where, f"coefficient of {label!r} is not real (got {coefficient})", "take the real part")
-                )
+                rule = f"coefficient of {label!r} is not real (got {coefficient})"
+                problems.append(Problem(where, rule, "take the real part"))
             elif set(label) == {"I"} or not label:
                 constants[flat] += float(np.real(coefficient))
             else:
@@ -118,8 +117,8 @@ def expand_projectors(observables: Observables) -> Observables:
             [
                 Problem(
                     "options.resilience.measure_mitigation",
-                    f"an observable has {widest} projectors in one term; correcting their joint readout error takes "
-                    f"2^{widest} Pauli terms, more than 2^{MAX_EXPANDED_PROJECTORS}",
+                    f"an observable has {widest} projectors in one term; correcting their joint readout "
+                    f"error takes 2^{widest} Pauli terms, more than 2^{MAX_EXPANDED_PROJECTORS}",
                     "set measure_mitigation to False or use fewer projectors",
                 )
             ]
@@ -217,9 +216,12 @@ def settings_of(observables: Observables, parameter_shape: Sequence[int], shape:
     which_observable = np.broadcast_to(ids, shape).ravel()
     qubits = observables.support
     letters = observables.letters[:, qubits]
-    term_ids, term_of = np.unique(letters, axis=0, return_inverse=True) if len(letters) else (letters, np.zeros(0, int))
+    term_ids, term_of = letters, np.zeros(0, dtype=np.int64)
+    if len(letters):
+        term_ids, term_of = np.unique(letters, axis=0, return_inverse=True)
     terms_of_observable = sp.csr_array(
-        (observables.coefficients, (observables.owner, term_of)), shape=(len(observables.constants), len(term_ids))
+        (observables.coefficients, (observables.owner, term_of.ravel())),  # numpy 2.0 returns a column
+        shape=(len(observables.constants), len(term_ids)),
     )
     terms_of_observable.sum_duplicates()
     terms_of_observable.eliminate_zeros()
@@ -258,7 +260,8 @@ def settings_of(observables: Observables, parameter_shape: Sequence[int], shape:
         codes=_join(all_codes, np.uint8, n),
         setting=_join(all_settings, np.int64),
         contraction=sp.csr_array(
-            (_join(values, np.float64), (_join(rows, np.int64), _join(columns, np.int64))), shape=(size, num_terms)
+            (_join(values, np.float64), (_join(rows, np.int64), _join(columns, np.int64))),
+            shape=(size, num_terms),
         ),
         constants=observables.constants[which_observable],
         shape=shape,

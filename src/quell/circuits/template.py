@@ -13,6 +13,7 @@ where each dressing ends, so dressings that nothing touches are emitted exactly 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import cached_property
 from typing import Any, Final, Literal
 
 import numpy as np
@@ -122,6 +123,14 @@ class Template:
         """Layers of disjoint operations."""
         return max((op.layer for op in self.ops), default=-1) + 1
 
+    @cached_property
+    def _final(self) -> frozenset[int]:
+        return frozenset(terminal.dressing for terminal in self.terminals)
+
+    def is_final(self, op: Op) -> bool:
+        """Return whether an operation is a terminal measurement."""
+        return bool(op.before) and op.before[0] in self._final
+
     def atoms(self, parameter_values: NDArray[np.float64]) -> NDArray[np.float64]:
         """Evaluate the atoms at parameter sets ``(num_sets, num_parameters)`` in circuit order."""
         parameters = list(self.circuit.parameters)
@@ -215,7 +224,6 @@ def template_of(circuit: QuantumCircuit) -> Template:
     level: dict[Any, int] = {}
     last_writer: dict[int, int] = {}
     last_on_qubit: dict[int, int] = {}
-    eulers: dict[str, Euler] = {}
     written: set[str] = set()
     matrices: dict[tuple[Any, ...], tuple[NDArray[np.complex128], ...]] = {}
     for index, instruction in enumerate(circuit.data):
@@ -227,11 +235,7 @@ def template_of(circuit: QuantumCircuit) -> Template:
             build.items.append(("barrier", index))
             continue
         if len(qubits) == 1 and not instruction.clbits:
-            euler = eulers.get(operation.name) if not operation.params else None
-            if euler is None:
-                euler = gate_euler(operation, atoms)
-                if euler is not None and not operation.params:
-                    eulers[operation.name] = euler
+            euler = gate_euler(operation, atoms)
             if euler is not None:
                 build.gate(qubits[0], index, euler)
                 written.add(operation.name)
@@ -240,10 +244,9 @@ def template_of(circuit: QuantumCircuit) -> Template:
         wires = _wires(instruction, circuit, qubits, clbit_index)
         layer = max((level.get(w, 0) for w in wires), default=0)
         level.update(dict.fromkeys(wires, layer + 1))
-        # Gates of one kind share their matrices, and with them what is worked out about a kind.
-        kind = (operation.name, *operation.params)
-        if not all(isinstance(p, (int, float, ParameterExpression)) for p in operation.params):
-            kind = (index,)
+        # Gates of one kind share their matrices, and with them what is worked out about a kind. Only of
+        # qiskit's own gates do name and parameters say everything.
+        kind = (operation.name, *operation.params) if instruction.is_standard_gate() else (index,)
         if kind not in matrices:
             matrices[kind] = _matrices(operation)
         build.op(qubits, instruction=index, layer=layer, matrices=matrices[kind])
@@ -318,9 +321,10 @@ def with_idles(template: Template, idle_qubits: dict[int, Iterable[int]]) -> Tem
     circuit = template.circuit
     build = _Builder()
     by_layer: dict[int, list[Op]] = {}
-    final = {terminal.dressing for terminal in template.terminals}
+    final = {op.instruction: op.before[0] for op in template.ops if template.is_final(op)}
     for op in template.ops:  # a qubit also waits for its measurement, so those come last
-        by_layer.setdefault(template.num_layers if op.before[0] in final else op.layer, []).append(op)
+        by_layer.setdefault(template.num_layers if op.instruction in final else op.layer, []).append(op)
+    barriers = _barriers_by_layer(template)
     pending = _gates_by_dressing(template)
     origin: dict[int, int] = {}
 
@@ -333,6 +337,7 @@ def with_idles(template: Template, idle_qubits: dict[int, Iterable[int]]) -> Tem
     for layer in range(template.num_layers + 1):
         ops = by_layer.get(layer, [])
         idles = tuple(idle_qubits.get(layer, ()))
+        build.items += [("barrier", index) for index in barriers.get(layer, ())]
         for op in ops:
             emit(op.qubits, op.before)
         together = sorted({q for op in ops for q in op.qubits} | set(idles))
@@ -353,11 +358,8 @@ def with_idles(template: Template, idle_qubits: dict[int, Iterable[int]]) -> Tem
     build.close_all()
     for new, old in origin.items():
         build.dressings[new]["measured"] = template.dressings[old].measured
-    moved = {op.instruction: op for op in build.ops}
-    measuring = {op.before[0]: op.instruction for op in template.ops if op.before[0] in final}
-    terminals = [
-        Terminal(t.qubit, t.clbit, moved[measuring[t.dressing]].before[0]) for t in template.terminals
-    ]
+    moved = {final[op.instruction]: op.before[0] for op in build.ops if op.instruction in final}
+    terminals = [Terminal(t.qubit, t.clbit, moved[t.dressing]) for t in template.terminals]
     return Template(
         circuit=circuit,
         dressings=build.frozen_dressings(),
@@ -375,6 +377,23 @@ def _gates_by_dressing(template: Template) -> dict[int, list[tuple[int, Euler]]]
         for d, dressing in enumerate(template.dressings)
         if dressing.instructions
     }
+
+
+def _barriers_by_layer(template: Template) -> dict[int, list[int]]:
+    """Return the circuit's barriers, each under the layer that it comes before."""
+    circuit = template.circuit
+    level: dict[int, int] = {}
+    barriers: dict[int, list[int]] = {}
+    for kind, payload in template.sequence:
+        if kind == "op":
+            op = template.ops[payload]
+            level.update(dict.fromkeys(op.qubits, op.layer + 1))
+        elif kind == "barrier":
+            qubits = [circuit.find_bit(bit).index for bit in circuit.data[payload].qubits]
+            front = max((level.get(q, 0) for q in qubits), default=0)
+            level.update(dict.fromkeys(qubits, front))
+            barriers.setdefault(front, []).append(payload)
+    return barriers
 
 
 def _drop_repeated_closes(items: Iterable[Item]) -> Iterable[Item]:

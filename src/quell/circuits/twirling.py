@@ -53,20 +53,22 @@ class _Sites:
 def _sites(template: Template, cliffords: bool) -> _Sites:
     tables: dict[bytes, int] = {}
     choices: list[NDArray[np.uint8]] = []
-    kinds: dict[tuple[int, bool], int] = {}  # operations that share their matrices share their table
+    kinds: dict[int, int] = {}  # operations that share their matrices share their table
     found = []
     for op in template.ops:
-        alike = (id(op.matrices), op.instruction is None)
-        if alike not in kinds or not op.matrices:
+        kind = kinds.get(id(op.matrices), -1) if op.matrices else -1
+        if kind < 0:
             table = op.choices(cliffords=cliffords)
+            if len(table) == 1:
+                continue
             key = table.tobytes() + bytes([table.shape[1]])
             if key not in tables:
                 tables[key] = len(choices)
                 choices.append(table)
-            kinds[alike] = tables[key]
-        kind = kinds[alike]
-        if len(choices[kind]) > 1:
-            found.append((kind, op))
+            kind = tables[key]
+            if op.matrices:
+                kinds[id(op.matrices)] = kind
+        found.append((kind, op))
     found.sort(key=lambda pair: pair[0])
     after, before = np.zeros((2, 2, len(template.dressings)), dtype=np.int64)
     after[0] = before[0] = len(found)
@@ -127,8 +129,9 @@ class GateTwirl:
         raw = draws.octets(self.key, setting, start, stop, num_ops)
         for kind, table in enumerate(sites.choices):
             of_kind = slice(*np.searchsorted(sites.kind, [kind, kind + 1]))
-            text = raw[:, of_kind].tobytes().translate(_translation(table.tobytes(), table.shape[1]))
-            packed[:, of_kind] = np.frombuffer(text, dtype=np.uint8).reshape(rows, -1)
+            block = raw[:, of_kind]
+            text = block.tobytes().translate(_translation(table.tobytes(), table.shape[1]))
+            packed[:, of_kind] = np.frombuffer(text, dtype=np.uint8).reshape(block.shape)
         return packed
 
     def _rows(self, sites: _Sites, setting: int, start: int, stop: int) -> NDArray[np.uint8]:
@@ -187,7 +190,8 @@ class MeasureTwirl:
 
     def frames(self, template: Template, setting: int, start: int, stop: int) -> Frames:
         """Return X after the dressings before inverted measurements."""
-        frames = Frames(*(np.zeros((stop - start, len(template.dressings)), dtype=np.uint8) for _ in range(2)))
+        shape = (stop - start, len(template.dressings))
+        frames = Frames(np.zeros(shape, dtype=np.uint8), np.zeros(shape, dtype=np.uint8))
         frames.after[:, [terminal.dressing for terminal in template.terminals]] = self.flips(
             template, setting, start, stop
         )
@@ -207,6 +211,8 @@ def twirled_template(template: Template, strategy: Strategy, *, cliffords: bool 
     layers: dict[int, set[int]] = {}
     active: dict[int, set[int]] = {}
     for op in template.ops:
+        if template.is_final(op):
+            continue  # the qubit waits: idles push these measurements to the end
         layers.setdefault(op.layer, set()).update(op.qubits)
         if len(op.choices(cliffords=cliffords)) > 1:
             active.setdefault(op.layer, set()).update(op.qubits)

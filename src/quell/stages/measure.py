@@ -126,7 +126,8 @@ class Measure(Stage[Ensemble, Program, Samples, Estimate]):
 
 
 def _register(circuit: Any, name: str) -> Any:
-    return next(register for register in circuit.cregs if register.name == name)
+    """Return the register, nothing where no qubit had to be measured."""
+    return next((register for register in circuit.cregs if register.name == name), ())
 
 
 def _bits_of(residue: MeasureResidue) -> NDArray[np.int64]:

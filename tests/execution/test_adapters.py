@@ -1,0 +1,229 @@
+"""Adapters: chunks, registers, result formats, failures."""
+
+import threading
+
+import numpy as np
+import pytest
+from qiskit import ClassicalRegister, QuantumCircuit, QuantumRegister
+from qiskit.circuit import Parameter
+from qiskit.primitives import BitArray, DataBin, StatevectorSampler
+from qiskit.providers import BackendV2, Options
+from qiskit.result import Result
+from qiskit.result.models import ExperimentResult, ExperimentResultData
+from qiskit.transpiler import Target
+from qiskit_aer import AerSimulator
+
+from quell import Estimator, ExecutionError, InputError
+from quell.circuits.gatesets import choose
+from quell.circuits.program import Program
+from quell.circuits.template import template_of
+from quell.circuits.twirling import draws_of
+from quell.execution import adapters
+from quell.execution.adapters import runner_for
+from quell.testing.backends import CountingBackend, FailingBackend
+
+
+def program_of(circuit, values=((),), randomizations=4, shots=10, twirled=True):
+    template = template_of(circuit)
+    values = np.array(values, dtype=float).reshape(len(values), circuit.num_parameters)
+    return Program(
+        template=template,
+        parameter_values=values,
+        parameter_sets=np.arange(len(values)),
+        bases=np.zeros((len(values), len(template.terminals)), dtype=np.uint8),
+        shots=shots,
+        gate_set=choose(template.written, None),
+        draws=draws_of(np.random.default_rng(3), gates=twirled, measure=False, group="pauli"),
+        randomizations=(0, randomizations),
+    )
+
+
+def run(mode, programs, seed=1):
+    return runner_for(mode).run(programs, seed=seed, progress=lambda done, total: None, cancelled=threading.Event())
+
+
+def registers_circuit():
+    """Bits with a known value in three registers, one of nine bits, one sharing bits with another."""
+    qubits = QuantumRegister(4)
+    small, wide = ClassicalRegister(2, "small"), ClassicalRegister(9, "wide")
+    alias = ClassicalRegister(name="alias", bits=[wide[8], small[0]])
+    circuit = QuantumCircuit(qubits, small, wide, alias)
+    angle = Parameter("angle")
+    circuit.rx(angle, 0)
+    circuit.x(2)
+    circuit.cx(0, 1)
+    circuit.measure([0, 1, 2, 3], [small[1], wide[8], wide[0], wide[3]])
+    return circuit
+
+
+@pytest.mark.parametrize(
+    "mode",
+    [
+        lambda: AerSimulator(),
+        lambda: CountingBackend(),
+        lambda: CountingBackend(max_circuits=1),
+        lambda: StatevectorSampler(seed=np.random.default_rng(0)),
+    ],
+    ids=["binds", "bound", "one at a time", "sampler"],
+)
+def test_bits_land_in_their_registers(mode):
+    program = program_of(registers_circuit(), values=[[0.0], [np.pi]], randomizations=3)
+    (samples,) = run(mode(), [program])
+    assert samples.num_bits == {"small": 2, "wide": 9, "alias": 2}
+    assert samples.bits["wide"].shape == (6, 10, 2)
+    for member in range(6):
+        on = member >= 3
+        assert (samples.bits["small"][member] == 2 * on).all()
+        assert (samples.bits["wide"][member] == ([on, 1] if on else [0, 1])).all()
+        assert (samples.bits["alias"][member] == on).all()
+
+
+def test_chunks_of_any_size_return_all_members_in_order(monkeypatch):
+    circuit = QuantumCircuit(2, 2)
+    angle = Parameter("angle")
+    circuit.rx(angle, 0)
+    circuit.cx(0, 1)
+    circuit.measure([0, 1], [0, 1])
+    flips = [0, 1, 1, 0, 1, 0, 0, 1, 1, 1]
+    program = program_of(circuit, values=[[np.pi * flip] for flip in flips], randomizations=3)
+    monkeypatch.setattr(adapters, "_CHUNK_BYTES", 400)
+    for mode in (AerSimulator(), CountingBackend(max_circuits=4), StatevectorSampler(seed=np.random.default_rng(1))):
+        calls = []
+        runner_for(mode).run(
+            [program, program],
+            seed=1,
+            progress=lambda done, total, calls=calls: calls.append((done, total)),
+            cancelled=threading.Event(),
+        )
+        samples = run(mode, [program, program])
+        for sample in samples:
+            assert (sample.bits["c"][:, 0, 0] == 3 * np.repeat(flips, 3)).all()
+        assert len(calls) > 2
+        assert calls[-1] == (60, 60)
+        assert [done for done, _ in calls] == sorted(done for done, _ in calls)
+
+
+def test_failure_keeps_what_was_measured_and_names_the_cause():
+    backend = FailingBackend(fail_at=3, max_circuits=8)
+    circuit = QuantumCircuit(2)
+    circuit.h(0)
+    circuit.cx(0, 1)
+    job = Estimator(backend, {"twirling": {"enable_gates": True}, "seed": 0}).run([(circuit, ["ZZ", "XX"])])
+    with pytest.raises(ExecutionError, match=r"after \d+ of 96 circuits: RuntimeError: the device is on fire") as error:
+        job.result()
+    assert isinstance(error.value.__cause__, RuntimeError)
+    kept = error.value.partial.chunks
+    # Bound circuits are all submitted before the first result is read; a failed submission reads none.
+    assert sum(c.stop - c.start for c, _ in kept) in (0, 24)
+
+
+def test_a_failing_sampler_keeps_earlier_calls(monkeypatch):
+    monkeypatch.setattr(adapters, "_CHUNK_BYTES", 400)
+    calls = []
+
+    def flaky(pubs):
+        calls.append(pubs)
+        if len(calls) == 3:
+            raise ConnectionError("gone")
+        return list(StatevectorSampler().run(pubs).result())
+
+    circuit = QuantumCircuit(1, 1)
+    circuit.measure(0, 0)
+    circuit.x(0)
+    wide = program_of(registers_circuit(), values=[[0.1 * i] for i in range(20)])
+    with pytest.raises(ExecutionError, match="ConnectionError: gone") as error:
+        run(flaky, [wide])
+    chunks = error.value.partial.chunks
+    assert [c.start for c, _ in chunks] == sorted(c.start for c, _ in chunks)
+    assert len(chunks) >= 2
+    assert all(len(s.shots) == c.stop - c.start for c, s in chunks)
+
+
+@pytest.mark.parametrize(
+    ("answer", "message"),
+    [
+        (lambda pubs: [], "1 PUBs were given, 0 results came back"),
+        (lambda pubs: [{"other": BitArray(np.zeros((4, 10, 1), np.uint8), 1)}], "no register 'c'"),
+        (lambda pubs: [{"c": BitArray(np.zeros((3, 10, 1), np.uint8), 1)}], "shape"),
+        (lambda pubs: [{"c": np.zeros(4)}], "not a BitArray"),
+    ],
+)
+def test_wrong_answers_of_a_callable_are_named(answer, message):
+    circuit = QuantumCircuit(1, 1)
+    circuit.measure(0, 0)
+    with pytest.raises(ExecutionError, match=message):
+        run(answer, [program_of(circuit)])
+
+
+@pytest.mark.parametrize("kind", [dict, DataBin])
+def test_a_callable_may_answer_with_mappings_or_data_bins(kind):
+    circuit = QuantumCircuit(1, 1)
+    circuit.measure(0, 0)
+
+    def ones(pubs):
+        array = BitArray(np.ones((4, 10, 1), np.uint8), 1)
+        return [DataBin(c=array, shape=(4,)) if kind is DataBin else {"c": array}]
+
+    (samples,) = run(ones, [program_of(circuit)])
+    assert samples.bits["c"].all()
+    assert samples.shots.tolist() == [10] * 4
+
+
+class Scripted(BackendV2):
+    """A backend that returns chosen counts, to see how result formats are read."""
+
+    def __init__(self, counts):
+        super().__init__(name="scripted")
+        self.counts = counts
+
+    @classmethod
+    def _default_options(cls):
+        return Options(shots=10)
+
+    @property
+    def target(self):
+        return Target(num_qubits=4)
+
+    @property
+    def max_circuits(self):
+        return None
+
+    def run(self, run_input, **options):
+        results = [ExperimentResult(10, True, ExperimentResultData(counts=c)) for c in self.counts]
+        result = Result(backend_name="scripted", job_id="j", success=True, results=results)
+        return type("Job", (), {"result": lambda self: result, "cancel": lambda self: True})()
+
+
+def plain():
+    circuit = QuantumCircuit(2, 2)
+    circuit.measure([0, 1], [0, 1])
+    return program_of(circuit, randomizations=2, twirled=False)
+
+
+@pytest.mark.parametrize("counts", [{"0x2": 7, "0x1": 3}, {"10": 7, "01": 3}, {"1 0": 7, "0 1": 3}])
+def test_hex_and_bit_string_counts_are_read_alike(counts):
+    (samples,) = run(Scripted([counts, counts]), [plain()])
+    assert samples.bits["c"][0, :, 0].tolist() == [2] * 7 + [1] * 3
+
+
+def test_dropped_shots_are_counted_as_they_came():
+    (samples,) = run(Scripted([{"0x3": 10}, {"0x3": 4}]), [plain()])
+    assert samples.shots.tolist() == [10, 4]
+
+
+@pytest.mark.parametrize(
+    ("counts", "message"), [([{"0x0": 10}], "2 circuits were submitted, 1 results"), ([{}, {}], "no experiment returned")]
+)
+def test_missing_results_are_an_error(counts, message):
+    with pytest.raises(ExecutionError, match=message):
+        run(Scripted(counts), [plain()])
+
+
+def test_run_options_reach_the_backend_and_are_refused_elsewhere():
+    backend = CountingBackend()
+    circuit = QuantumCircuit(1)
+    options = {"execution": {"run_options": {"method": "stabilizer"}}, "seed": 1}
+    Estimator(backend, options).run([(circuit, "Z")]).result()
+    assert all(call.options["method"] == "stabilizer" for call in backend.calls)
+    with pytest.raises(InputError, match="run_options"):
+        Estimator(StatevectorSampler(), options).run([(circuit, "Z")])

@@ -1,0 +1,106 @@
+"""Every stage obeys the laws; a new stage gets a row in this table.
+
+False alarm of a row: about 4e-4, were seeds not fixed (the limits are at 4 or 5 standard errors).
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from attrs import evolve
+
+from quell.stages.measure import Measure
+from quell.stages.trex import Trex
+from quell.stages.twirl import Twirl
+from quell.testing import check_stage, default_ensemble, ensemble_of
+
+SHOTS = {"num_randomizations": 16, "shots_per_randomization": 12}
+STAGES = {
+    "measure": Measure(),
+    "trex": Trex(num_randomizations=32, shots_per_randomization=32),
+    # four members are one independent block, so more of them for as many degrees of freedom
+    "trex-balanced": Trex(num_randomizations=64, shots_per_randomization=16, balanced=True),
+    "twirl-measurements": Twirl(False, True, **SHOTS),
+    "twirl-gates": Twirl(True, False, **SHOTS),
+    "twirl-pauli": Twirl(True, True, **SHOTS),
+    "twirl-balanced_pauli": Twirl(
+        True, True, num_randomizations=64, shots_per_randomization=3, group="balanced_pauli"
+    ),
+    "twirl-local_pauli": Twirl(True, True, **SHOTS, group="local_pauli"),
+    "twirl-local_c1": Twirl(True, True, **SHOTS, group="local_c1"),
+    "twirl-active": Twirl(True, True, **SHOTS, strategy="active"),
+    "twirl-active-circuit": Twirl(True, True, **SHOTS, strategy="active-circuit"),
+    "twirl-all": Twirl(True, True, **SHOTS, strategy="all"),
+}
+
+
+@pytest.mark.parametrize("name", STAGES)
+def test_stage_obeys_the_laws(name):
+    check_stage(STAGES[name], repetitions=60)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", STAGES)
+def test_stage_obeys_the_laws_at_full_size(name):
+    check_stage(STAGES[name], repetitions=400, seed=1000)
+
+
+class Biased(Measure):
+    def combine(self, residue, results):
+        estimate = super().combine(residue, results)
+        return evolve(estimate, value=estimate.value + 0.05)
+
+
+class Overconfident(Measure):
+    def combine(self, residue, results):
+        estimate = super().combine(residue, results)
+        return evolve(estimate, variance=estimate.variance / 4)
+
+
+class Unseeded(Twirl):
+    def expand(self, task, known, rng):
+        return super().expand(task, known, np.random.default_rng())
+
+
+class Stubborn(Twirl):
+    def expand(self, task, known, rng):
+        return super().expand(task, known, np.random.default_rng(7))
+
+
+class Meddling(Measure):
+    def expand(self, task, known, rng):
+        task.parameter_values[...] += 1e-3
+        return super().expand(task, known, rng)
+
+
+class Forgetful(Measure):
+    calls = 0
+
+    def combine(self, residue, results):
+        type(self).calls += 1
+        estimate = super().combine(residue, results)
+        return evolve(estimate, value=estimate.value + 1e-9 * type(self).calls)
+
+
+@pytest.mark.parametrize(
+    ("stage", "complaint"),
+    [
+        (Biased(), "is biased"),
+        (Overconfident(), "error bars are too small"),
+        (Unseeded(True, True, **SHOTS), "the same seed gave another plan"),
+        (Stubborn(True, True, **SHOTS), "another seed gave the same random plan"),
+        (Meddling(), "changed the ensemble"),
+        (Forgetful(), "another estimate from the same samples"),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_a_stage_that_breaks_a_law_is_caught(stage, complaint):
+    with pytest.raises(AssertionError, match=complaint):
+        check_stage(stage, repetitions=100)
+
+
+def test_an_ensemble_and_its_truth_can_be_given():
+    ensemble = ensemble_of(default_ensemble().template.circuit, ["ZII", "1+I"], [0.3], shots=100)
+    check_stage(Measure(), ensemble=ensemble, repetitions=60)
+    with pytest.raises(AssertionError, match="is biased"):
+        check_stage(Measure(), ensemble=ensemble, expected=np.full(2, 0.1), repetitions=60)

@@ -1,0 +1,78 @@
+"""The minimal sampler: twirled, unflipped, merged."""
+
+import numpy as np
+import pytest
+from qiskit import ClassicalRegister, QuantumCircuit, QuantumRegister
+from qiskit.circuit import Parameter
+from qiskit.primitives import StatevectorSampler
+from qiskit_aer import AerSimulator
+
+from quell import InputError, Sampler, SamplerV2
+from quell.testing.backends import CountingBackend
+
+TWIRLED = {"twirling": {"enable_gates": True, "enable_measure": True}, "seed": 5}
+
+
+def ghz(num_qubits=3):
+    circuit = QuantumCircuit(num_qubits)
+    circuit.h(0)
+    for qubit in range(num_qubits - 1):
+        circuit.cx(qubit, qubit + 1)
+    circuit.measure_all()
+    return circuit
+
+
+@pytest.mark.parametrize("options", [{"seed": 1}, TWIRLED], ids=["plain", "twirled"])
+@pytest.mark.parametrize(
+    "mode",
+    [lambda: AerSimulator(), lambda: CountingBackend(max_circuits=9), lambda: StatevectorSampler(seed=np.random.default_rng(2))],
+    ids=["aer", "bound", "sampler"],
+)
+@pytest.mark.parametrize("shots", [1, 31, 1000, 1234])
+def test_exactly_the_asked_shots_come_back_unflipped(mode, options, shots):
+    result = Sampler(mode(), options).run([ghz()], shots=shots).result()[0]
+    counts = result.data.meas.get_counts()
+    assert sum(counts.values()) == shots
+    assert set(counts) <= {"000", "111"}
+    assert result.metadata["shots"] == shots
+    assert result.metadata["num_randomizations"] == (min(32, shots) if options is TWIRLED else 1)
+
+
+def test_registers_parameter_sweeps_and_mid_circuit_measurements_land_in_place():
+    a = Parameter("a")
+    qubits = QuantumRegister(3)
+    early, late = ClassicalRegister(1, "early"), ClassicalRegister(2, "late")
+    circuit = QuantumCircuit(qubits, early, late)
+    circuit.rx(a, 0)
+    circuit.measure(0, early[0])
+    circuit.cx(0, 2)
+    circuit.x(1)
+    circuit.measure([1, 2], [late[1], late[0]])
+    result = SamplerV2(AerSimulator(), TWIRLED).run([(circuit, [[0.0], [np.pi]])], shots=100).result()[0]
+    assert result.data.shape == (2,)
+    assert result.data.early.shape == (2,)
+    assert result.data.early[0].get_counts() == {"0": 100}
+    assert result.data.late[0].get_counts() == {"10": 100}
+    assert result.data.early[1].get_counts() == {"1": 100}
+    assert result.data.late[1].get_counts() == {"11": 100}
+
+
+def test_shots_of_a_pub_win_and_defaults_apply():
+    sampler = Sampler(StatevectorSampler(seed=np.random.default_rng(0)), {"default_shots": 50})
+    result = sampler.run([(ghz(), None, 10), ghz()]).result()
+    assert [r.data.meas.num_shots for r in result] == [10, 50]
+
+
+def forbidden(pubs):
+    raise AssertionError("something was run")
+
+
+@pytest.mark.parametrize("shots", [0, -1, True, 1.5])
+def test_bad_shots_are_refused(shots):
+    with pytest.raises(InputError, match="shots"):
+        Sampler(forbidden).run([ghz()], shots=shots)
+
+
+def test_circuits_without_classical_registers_are_refused():
+    with pytest.raises(InputError, match="classical register"):
+        Sampler(forbidden).run([QuantumCircuit(1)])
