@@ -109,7 +109,9 @@ def main() -> None:
     arguments = parser.parse_args()
     circuit = brickwork(arguments.qubits, arguments.layers)
     ours, peers, repeats = arguments.randomizations, arguments.peer_randomizations, arguments.repeats
-    print(f"{arguments.qubits} qubits x {arguments.layers} layers, {circuit.size()} gates, medians of {repeats}")
+    print(
+        f"{arguments.qubits} qubits x {arguments.layers} layers, {circuit.size()} gates, medians of {repeats}"
+    )
 
     form = setup(circuit)
     template, samplex = samplomatic_setup(circuit)
@@ -127,23 +129,34 @@ def main() -> None:
     ratio = statistics.median(
         seconds(sample) / peers / (seconds(lambda: form.values(0, ours)) / ours) for _ in range(repeats)
     )
-    print(f"twirls/s as angles         quell {ours / a:8.0f}        samplomatic {peers / b:8.0f}        {ratio:6.1f}x")
+    print(
+        f"twirls/s as angles         quell {ours / a:8.0f}        samplomatic {peers / b:8.0f}        {ratio:6.1f}x"
+    )
     limit = form.values(0, 1).nbytes
-    print(f"  limit: {limit / 1024:.0f} KiB of float64 angles written a twirl, {limit * ours / a / 1e9:.2f} GB/s")
+    print(
+        f"  limit: {limit / 1024:.0f} KiB of float64 angles written a twirl, {limit * ours / a / 1e9:.2f} GB/s"
+    )
 
     few = min(50, ours)
     bound = BoundForm(form.program)
     cold = seconds(lambda: bound.circuits(0, few)) / few
     a, b, ratio = paired(
-        lambda: bound.circuits(few, 2 * few), lambda: pauli_twirl_2q_gates(circuit, seed=1, num_twirls=few), repeats
+        lambda: bound.circuits(few, 2 * few),
+        lambda: pauli_twirl_2q_gates(circuit, seed=1, num_twirls=few),
+        repeats,
     )
-    print(f"ms per bound circuit       quell {a / few * 1e3:8.2f}        qiskit twirl {b / few * 1e3:8.2f}       {ratio:6.1f}x")
+    print(
+        f"ms per bound circuit       quell {a / few * 1e3:8.2f}        "
+        f"qiskit twirl {b / few * 1e3:8.2f}       {ratio:6.1f}x"
+    )
     print(f"  the first {few} cost {cold * 1e3:.2f} ms each: instructions are made when first drawn")
     values = form.values(0, 2)
     a, b, ratio = paired(
         lambda: bound.circuits(0, 1), lambda: form.circuit.assign_parameters(values[0]), repeats
     )
-    print(f"ms, one alone              quell {a * 1e3:8.2f}        assign_parameters {b * 1e3:6.2f}    {ratio:6.1f}x")
+    print(
+        f"ms, one alone              quell {a * 1e3:8.2f}        assign_parameters {b * 1e3:6.2f}    {ratio:6.1f}x"
+    )
 
     before = count_sx(circuit)
     twirled = quell.twirl(circuit, 1, seed=0).circuit

@@ -72,7 +72,10 @@ class Cost:
 
 
 def expand(
-    stages: Sequence[Stage[Any, Any, Any, Any]], task: Any, known: Mapping[Any, Learned], rng: np.random.Generator
+    stages: Sequence[Stage[Any, Any, Any, Any]],
+    task: Any,
+    known: Mapping[Any, Learned],
+    rng: np.random.Generator,
 ) -> Any:
     """Expand a task through stages, outermost first. Every node has a generator of its own."""
     if isinstance(task, Learned):
@@ -107,7 +110,9 @@ def plan(
     for requirement, generator in zip(chosen, experiments_rng.spawn(len(chosen)), strict=True):
         own, below = generator.spawn(2)
         programs, residue = requirement.experiment(own)
-        children = (expand(lower, p, {}, g) for p, g in zip(programs, below.spawn(len(programs)), strict=True))
+        children = (
+            expand(lower, p, {}, g) for p, g in zip(programs, below.spawn(len(programs)), strict=True)
+        )
         experiments.append(Experiment(requirement, residue, tuple(children)))
     roots = (
         expand(stages, task, known, generator)
@@ -189,7 +194,9 @@ def describe(plan: Plan, *, most: int = 8) -> str:
         elif isinstance(node, Learned):
             lines.append(f"{indent}uses: {node.requirement.describe()}")
         else:
-            lines.append(f"{indent}{(node.requirement if isinstance(node, Experiment) else node.stage).describe()}")
+            lines.append(
+                f"{indent}{(node.requirement if isinstance(node, Experiment) else node.stage).describe()}"
+            )
             for child in node.children:
                 walk(child, depth + 1)
 

@@ -2,10 +2,11 @@ import numpy as np
 import pytest
 from qiskit import ClassicalRegister, QuantumCircuit, QuantumRegister
 from qiskit.circuit import Clbit, Gate, Parameter, Qubit
-from qiskit.circuit.library import CXGate, GlobalPhaseGate, RZZGate
+from qiskit.circuit.library import CXGate, ECRGate, GlobalPhaseGate, RZZGate, iSwapGate
 
 from quell.circuits.template import check_bound, template_of, with_idles
 from quell.errors import InputError
+from quell.kernels.paulis import CLIFFORDS, MULTIPLY, PAULIS
 
 A, B = Parameter("a"), Parameter("b")
 
@@ -194,11 +195,28 @@ def test_symbolic_gates_keep_the_rows_that_hold_at_all_values(apply, rows):
     assert not choices[0].any()
 
 
+@pytest.mark.parametrize("gate", [CXGate(), ECRGate(), iSwapGate(), RZZGate(0.3)])
+@pytest.mark.parametrize("cliffords", [False, True])
+def test_frames_cancel_around_the_gate(gate, cliffords):
+    circuit = QuantumCircuit(2)
+    circuit.append(gate, [0, 1])
+    unitary = gate.to_matrix()
+    for a, b, c, d in template_of(circuit).ops[0].choices(cliffords=cliffords):
+        before, after = np.kron(CLIFFORDS[b], CLIFFORDS[a]), np.kron(CLIFFORDS[d], CLIFFORDS[c])
+        assert abs(np.vdot(after @ unitary @ before, unitary)) == pytest.approx(4)
+
+
+def test_frames_cancel_around_an_idle():
+    circuit = QuantumCircuit(3)
+    circuit.cx(0, 1)
+    idle = with_idles(template_of(circuit), {0: [2]}).ops[1]
+    for before, after in idle.choices(cliffords=True):
+        assert MULTIPLY[after, before] == 0
+
+
 def test_rows_of_a_symbolic_gate_hold_at_many_values():
     circuit = QuantumCircuit(2)
     circuit.rzz(A, 0, 1)
-    from quell.kernels.paulis import PAULIS
-
     for a, b, c, d in template_of(circuit).ops[0].choices():
         for theta in np.linspace(-4, 4, 9):
             unitary = RZZGate(theta).to_matrix()

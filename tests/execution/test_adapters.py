@@ -39,7 +39,9 @@ def program_of(circuit, values=((),), randomizations=4, shots=10, twirled=True):
 
 
 def run(mode, programs, seed=1):
-    return runner_for(mode).run(programs, seed=seed, progress=lambda done, total: None, cancelled=threading.Event())
+    return runner_for(mode).run(
+        programs, seed=seed, progress=lambda done, total: None, cancelled=threading.Event()
+    )
 
 
 def registers_circuit():
@@ -87,7 +89,11 @@ def test_chunks_of_any_size_return_all_members_in_order(monkeypatch):
     flips = [0, 1, 1, 0, 1, 0, 0, 1, 1, 1]
     program = program_of(circuit, values=[[np.pi * flip] for flip in flips], randomizations=3)
     monkeypatch.setattr(adapters, "_CHUNK_BYTES", 400)
-    for mode in (AerSimulator(), CountingBackend(max_circuits=4), StatevectorSampler(seed=np.random.default_rng(1))):
+    for mode in (
+        AerSimulator(),
+        CountingBackend(max_circuits=4),
+        StatevectorSampler(seed=np.random.default_rng(1)),
+    ):
         calls = []
         runner_for(mode).run(
             [program, program],
@@ -109,7 +115,9 @@ def test_failure_keeps_what_was_measured_and_names_the_cause():
     circuit.h(0)
     circuit.cx(0, 1)
     job = Estimator(backend, {"twirling": {"enable_gates": True}, "seed": 0}).run([(circuit, ["ZZ", "XX"])])
-    with pytest.raises(ExecutionError, match=r"after \d+ of 96 circuits: RuntimeError: the device is on fire") as error:
+    with pytest.raises(
+        ExecutionError, match=r"after \d+ of 96 circuits: RuntimeError: the device is on fire"
+    ) as error:
         job.result()
     assert isinstance(error.value.__cause__, RuntimeError)
     kept = error.value.partial.chunks
@@ -212,7 +220,8 @@ def test_dropped_shots_are_counted_as_they_came():
 
 
 @pytest.mark.parametrize(
-    ("counts", "message"), [([{"0x0": 10}], "2 circuits were submitted, 1 results"), ([{}, {}], "no experiment returned")]
+    ("counts", "message"),
+    [([{"0x0": 10}], "2 circuits were submitted, 1 results"), ([{}, {}], "no experiment returned")],
 )
 def test_missing_results_are_an_error(counts, message):
     with pytest.raises(ExecutionError, match=message):

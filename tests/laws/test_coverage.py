@@ -62,13 +62,14 @@ def test_gates_and_measurements_twirled(count, randomizations):
     circuit, error = twisted()
     labels = ["ZZ", "IZ", "XX"]
     state = Statevector(circuit)
-    frames = [Operator(p).data for p in pauli_basis(2).paulis] if hasattr(pauli_basis(2), "paulis") else [
-        Operator(p).data for p in pauli_basis(2)
-    ]
+    frames = [Operator(p).data for p in pauli_basis(2)]
     mixed = [state.evolve(Operator(f @ error @ f)) for f in frames]
     model = readout(2)
     damping = [model.damping(np.flatnonzero(Pauli(label).z | Pauli(label).x)) for label in labels]
-    truth = [d * np.mean([s.expectation_value(Pauli(p)).real for s in mixed]) for d, p in zip(damping, labels, strict=True)]
+    truth = [
+        d * np.mean([s.expectation_value(Pauli(p)).real for s in mixed])
+        for d, p in zip(damping, labels, strict=True)
+    ]
     stages = (Twirl(True, True, randomizations, 1024 // randomizations), Measure())
     values = repeat(stages, ensemble_of(circuit, labels), count, readout=model, gate_errors={"cx": error})
     check_coverage(*values, truth)
@@ -100,10 +101,11 @@ def test_trex_of_projectors(count):
 
 @pytest.mark.parametrize("randomizations", [4, 8])
 def test_trex_of_few_randomizations(count, randomizations):
+    """Data and calibration each get the full Student's factor, so their sum covers a little too much."""
     ensemble = ensemble_of(ghz(4), ["ZZZZ", "IZZI", {"ZZII": 1.0, "IIIZ": 0.5}])
     shots = 1024 // randomizations
     stages = (Trex(randomizations, shots), Twirl(False, True, randomizations, shots), Measure())
-    check_coverage(*repeat(stages, ensemble, count, readout=readout(4)), exact_values(ensemble))
+    check_coverage(*repeat(stages, ensemble, count, readout=readout(4)), exact_values(ensemble), most=0.985)
 
 
 def test_balanced_pauli(count):

@@ -9,7 +9,7 @@ from qiskit.circuit.library import RXGate, RZZGate
 from qiskit.quantum_info import Operator
 
 from quell import twirl
-from quell.testing.exact import transfer_matrices
+from quell.testing.clifford import transfer_matrices
 
 ERROR = (Operator(RZZGate(0.3)) @ Operator(RXGate(0.2)).expand(Operator(np.eye(2)))).data
 RANDOMIZATIONS = 400
@@ -40,9 +40,11 @@ def test_coherent_noise_becomes_pauli_noise(gate):
     assert np.abs(off_diagonal(bare)).max() > 0.25
 
     twirled = twirl(circuit, RANDOMIZATIONS, seed=11)
-    rows, which = np.unique(np.round(twirled.parameter_values, 9), axis=0, return_inverse=True)
-    assert len(rows) == 16
-    members = np.stack([transfer_of_error(twirled.circuit.assign_parameters(row), gate) for row in rows])
+    values = twirled.parameter_values
+    _, first, which = np.unique(np.round(values, 9), axis=0, return_index=True, return_inverse=True)
+    assert len(first) == 16
+    bound = [twirled.circuit.assign_parameters(values[row]) for row in first]
+    members = np.stack([transfer_of_error(circuit, gate) for circuit in bound])
 
     everyone = members.mean(axis=0)
     assert np.abs(off_diagonal(everyone)).max() < 1e-12

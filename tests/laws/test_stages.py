@@ -48,7 +48,7 @@ def test_stage_obeys_the_laws_at_full_size(name):
 class Biased(Measure):
     def combine(self, residue, results):
         estimate = super().combine(residue, results)
-        return evolve(estimate, value=estimate.value + 0.05)
+        return evolve(estimate, value=estimate.value + 0.1)
 
 
 class Overconfident(Measure):
@@ -96,7 +96,7 @@ class Forgetful(Measure):
 )
 def test_a_stage_that_breaks_a_law_is_caught(stage, complaint):
     with pytest.raises(AssertionError, match=complaint):
-        check_stage(stage, repetitions=100)
+        check_stage(stage, repetitions=50)
 
 
 def test_an_ensemble_and_its_truth_can_be_given():

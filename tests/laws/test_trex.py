@@ -48,7 +48,7 @@ def test_trex_is_unbiased_at_weights_2_5_10_20(model, count):
     assert set(np.abs(truth)) == {1.0}
     values, _ = repeat(TREX, ensemble, count // 2, readout=model)
     error = check_unbiased(values, truth)
-    assert (error[:3] < 0.002).all()  # so a bias of 1 % at weight 10 would be seen
+    assert (error[:3] < 0.005).all()  # so a bias of 2 % at weight 10 would be seen
     assert error[3] < 0.01
 
 

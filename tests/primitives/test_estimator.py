@@ -39,7 +39,9 @@ def call_statevector_sampler(pubs):
     return list(StatevectorSampler(seed=np.random.default_rng(11)).run(pubs).result())
 
 
-@pytest.mark.parametrize("options", [{"resilience_level": 0, "seed": 1}, TWIRLED], ids=["raw", "level1+gates"])
+@pytest.mark.parametrize(
+    "options", [{"resilience_level": 0, "seed": 1}, TWIRLED], ids=["raw", "level1+gates"]
+)
 @pytest.mark.parametrize(
     "mode",
     [
@@ -73,7 +75,8 @@ def test_run_of_the_given_backend_is_called_with_every_circuit_of_the_plan():
 
 
 @pytest.mark.parametrize(
-    ("parameter_shape", "observable_shape"), [((), ()), ((3,), ()), ((3, 1), (2,)), ((2,), (2,)), ((1, 2), (3, 1))]
+    ("parameter_shape", "observable_shape"),
+    [((), ()), ((3,), ()), ((3, 1), (2,)), ((2,), (2,)), ((1, 2), (3, 1))],
 )
 def test_parameters_and_observables_broadcast_by_the_v2_rules(parameter_shape, observable_shape):
     """At most 6 values, 5 sigma: false alarms below 1e-5 for each case."""
@@ -84,7 +87,12 @@ def test_parameters_and_observables_broadcast_by_the_v2_rules(parameter_shape, o
     observables = np.array(pool[:size]).reshape(observable_shape).tolist() if observable_shape else "XY"
     pub = (sweep_circuit(), observables, values)
     exact = StatevectorEstimator().run([pub]).result()[0].data.evs
-    data = Estimator(StatevectorSampler(seed=np.random.default_rng(1)), TWIRLED).run([pub], precision=0.02).result()[0].data
+    data = (
+        Estimator(StatevectorSampler(seed=np.random.default_rng(1)), TWIRLED)
+        .run([pub], precision=0.02)
+        .result()[0]
+        .data
+    )
     assert np.shape(data.evs) == np.shape(exact) == np.broadcast_shapes(parameter_shape, observable_shape)
     assert np.all(np.abs(data.evs - exact) < 5 * data.stds)
 
@@ -94,14 +102,25 @@ def test_precision_of_a_pub_wins_over_run_and_shots_are_recorded():
     result = estimator.run([(ghz(), "ZZI", None, 0.1), (ghz(), "ZZI")], precision=0.05).result()
     assert [r.metadata["shots"] for r in result] == [100, 400]
     assert [r.metadata["executed_shots"] for r in result] == [100, 400]
-    twirled = Estimator(StatevectorSampler(seed=np.random.default_rng(1)), TWIRLED).run([(ghz(), "ZZI")], precision=0.03).result()[0].metadata
+    twirled = (
+        Estimator(StatevectorSampler(seed=np.random.default_rng(1)), TWIRLED)
+        .run([(ghz(), "ZZI")], precision=0.03)
+        .result()[0]
+        .metadata
+    )
     assert twirled["shots"] == 1112
-    assert twirled["executed_shots"] == twirled["num_randomizations"] * twirled["shots_per_randomization"] == 32 * 35
+    assert (
+        twirled["executed_shots"]
+        == twirled["num_randomizations"] * twirled["shots_per_randomization"]
+        == 32 * 35
+    )
     assert twirled["resilience"]["calibration_shots"] == 32 * 35
 
 
 def test_default_shots_win_over_default_precision():
-    estimator = Estimator(StatevectorSampler(seed=np.random.default_rng(1)), {"resilience_level": 0, "default_shots": 77})
+    estimator = Estimator(
+        StatevectorSampler(seed=np.random.default_rng(1)), {"resilience_level": 0, "default_shots": 77}
+    )
     assert estimator.run([(ghz(), "ZZI")]).result()[0].metadata["executed_shots"] == 77
 
 
@@ -141,7 +160,12 @@ def test_only_the_qubits_of_the_observables_are_measured_and_touched_on_a_wide_d
 def test_the_same_seed_gives_the_same_result_and_another_seed_another():
     def run(seed):
         options = {"twirling": {"enable_gates": True}, "seed": seed}
-        return Estimator(AerSimulator(), options).run([(ghz(), ["ZZI", "XXX", "ZII"])], precision=0.05).result()[0].data
+        return (
+            Estimator(AerSimulator(), options)
+            .run([(ghz(), ["ZZI", "XXX", "ZII"])], precision=0.05)
+            .result()[0]
+            .data
+        )
 
     first, again, other = run(0), run(0), run(1)
     assert np.array_equal(first.evs, again.evs)
@@ -189,20 +213,26 @@ def test_options_are_copied_on_entry_and_the_alias_is_the_same_class():
 
 
 def test_the_plan_prints_its_cost_before_a_shot_is_spent():
-    job = Estimator(StatevectorSampler(seed=np.random.default_rng(0)), TWIRLED).run([(ghz(), ["ZZI", "XXX"])], precision=0.05)
+    job = Estimator(StatevectorSampler(seed=np.random.default_rng(0)), TWIRLED).run(
+        [(ghz(), ["ZZI", "XXX"])], precision=0.05
+    )
     text = str(job.plan())
     assert "TREX" in text
     assert "Twirl gates and measurements" in text
-    assert f"total: {job.result().metadata['circuits']} circuits, {job.result().metadata['shots']} shots" in text
+    assert (
+        f"total: {job.result().metadata['circuits']} circuits, {job.result().metadata['shots']} shots" in text
+    )
 
 
 def test_two_pubs_share_one_calibration_where_one_contains_the_other():
-    job = Estimator(StatevectorSampler(seed=np.random.default_rng(0)), TWIRLED).run([(ghz(), "ZZI"), (ghz(), "ZZZ"), (ghz(), "IZZ")])
+    job = Estimator(StatevectorSampler(seed=np.random.default_rng(0)), TWIRLED).run(
+        [(ghz(), "ZZI"), (ghz(), "ZZZ"), (ghz(), "IZZ")]
+    )
     assert len(job.plan().experiments) == 1
     assert job.plan().experiments[0].requirement.qubits == (0, 1, 2)
 
 
-# --- bad input: one clear error before anything runs ---------------------------------------------------------
+# --- bad input: one clear error before anything runs ---------------------------------------
 
 
 def forbidden(pubs):
@@ -221,7 +251,10 @@ BAD_PUBS = {
     "negative precision": ((ghz(3), "ZZZ", None, -0.1), "precision"),
     "nan precision": ((ghz(3), "ZZZ", None, np.nan), "precision"),
     "absurd precision": ((ghz(3), "ZZZ", None, 1e-9), "2\\^31"),
-    "shapes that do not broadcast": ((sweep_circuit(), ["ZZ", "XX", "YY"], np.zeros((2, 2))), "shape|broadcast"),
+    "shapes that do not broadcast": (
+        (sweep_circuit(), ["ZZ", "XX", "YY"], np.zeros((2, 2))),
+        "shape|broadcast",
+    ),
     "not a circuit": (("ghz", "ZZ"), "pubs\\[0\\]"),
     "bad label": ((ghz(3), "ZQZ"), "pubs\\[0\\]"),
 }
@@ -248,7 +281,7 @@ def test_circuits_that_the_target_does_not_list_are_refused_by_name():
     backend = CountingBackend(GenericBackendV2(3, basis_gates=["cx", "rz", "sx", "x"], seed=1))
     circuit = ghz(3)
     circuit.cp(0.3, 0, 2)
-    with pytest.raises(InputError, match="'h'.*\n.*'cp'"):
+    with pytest.raises(InputError, match=r"'h'.*\n.*'cp'"):
         Estimator(backend).run([(circuit, "ZZZ")])
     with pytest.raises(InputError, match="has 4 qubits, the backend has 3"):
         Estimator(backend).run([(ghz(4), "ZZZZ")])

@@ -25,7 +25,11 @@ def ghz(num_qubits=3):
 @pytest.mark.parametrize("options", [{"seed": 1}, TWIRLED], ids=["plain", "twirled"])
 @pytest.mark.parametrize(
     "mode",
-    [lambda: AerSimulator(), lambda: CountingBackend(max_circuits=9), lambda: StatevectorSampler(seed=np.random.default_rng(2))],
+    [
+        lambda: AerSimulator(),
+        lambda: CountingBackend(max_circuits=9),
+        lambda: StatevectorSampler(seed=np.random.default_rng(2)),
+    ],
     ids=["aer", "bound", "sampler"],
 )
 @pytest.mark.parametrize("shots", [1, 31, 1000, 1234])

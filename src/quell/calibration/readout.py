@@ -63,7 +63,9 @@ class ReadoutCalibration:
         # No factor is known better than its shots allow, also when all of them agreed.
         floor = np.sqrt(2.0) / shots.sum()
         spread = np.sqrt((deviations**2).sum(axis=0))
-        return factors, deviations if spread.all() else np.concatenate([deviations, np.diag((spread == 0) * floor)])
+        return factors, deviations if spread.all() else np.concatenate(
+            [deviations, np.diag((spread == 0) * floor)]
+        )
 
 
 @frozen
@@ -87,7 +89,7 @@ class TwirledReadout:
     target: Target | None = field(eq=False, default=None, repr=False)
 
     def merged(self, other: object) -> Self | None:
-        """Return the wider of two nested requirements with the larger effort; None if neither contains the other."""
+        """Return the wider of two nested requirements with the larger effort; None if they are not nested."""
         if not isinstance(other, TwirledReadout) or other.num_qubits != self.num_qubits:
             return None
         union = set(self.qubits) | set(other.qubits)

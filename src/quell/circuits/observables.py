@@ -9,7 +9,7 @@ observables against parameter values is worked out here once.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import scipy.sparse as sp
@@ -275,7 +275,7 @@ def _grouping(
     weight = np.asarray(abs(coefficients).sum(axis=0)).ravel()
     terms = np.flatnonzero(weight)
     bases = _BASIS[term_ids[terms]]
-    group = commuting_groups(bases, weight[terms]) if len(terms) else np.zeros(0, np.int64)
+    group = commuting_groups(bases, weight[terms].astype(float)) if len(terms) else np.zeros(0, np.int64)
     order = np.argsort(group, kind="stable")
     terms, group, bases = terms[order], group[order], bases[order]
     merged = np.zeros((int(group.max(initial=-1)) + 1, term_ids.shape[1]), dtype=np.uint8)
@@ -283,7 +283,7 @@ def _grouping(
     return terms, group, merged
 
 
-def _join(parts: list[NDArray[np.generic]], dtype: type, width: int | None = None) -> NDArray[np.generic]:
+def _join(parts: Sequence[NDArray[Any]], dtype: type, width: int | None = None) -> NDArray[Any]:
     if parts:
         return np.concatenate(parts).astype(dtype, copy=False)
     return np.zeros((0,) if width is None else (0, width), dtype=dtype)

@@ -68,7 +68,7 @@ class Program:
         template: The circuit, measurements included.
         parameter_values: float64 ``(num_sets, num_parameters)`` in the order of ``circuit.parameters``.
         parameter_sets: int64 ``(num_settings,)``.
-        bases: uint8 ``(num_settings, num_terminals)``: basis of each terminal measurement (0, 3: Z; 1: X; 2: Y).
+        bases: uint8 ``(num_settings, num_terminals)``: basis of each terminal measurement (1 X, 2 Y, else Z).
         shots: Shots of each member.
         gate_set: Gates that touched dressings are written in; None only where none is touched.
         draws: Outermost first.
@@ -170,12 +170,14 @@ class Program:
         return self.template.euler(atoms, self.touched_indices)
 
     def euler(self, setting: int) -> Floats:
-        """Return the touched dressings' angles with the setting's basis change, float64 ``(num_touched, 3)``."""
+        """Return the touched dressings' angles, basis change included, float64 ``(num_touched, 3)``."""
         plain = self.plain_euler
-        euler = plain[self.parameter_sets[setting] if len(plain) > 1 else 0].copy()
+        euler: Floats = plain[self.parameter_sets[setting] if len(plain) > 1 else 0].copy()
         turned = np.flatnonzero(self.bases[setting] % 3)
         if len(turned):
-            where = np.searchsorted(self.touched_indices, [self.template.terminals[t].dressing for t in turned])
+            where = np.searchsorted(
+                self.touched_indices, [self.template.terminals[t].dressing for t in turned]
+            )
             rotation = _TO_Z[self.bases[setting][turned]]
             turned_euler = angles.multiply(rotation, angles.quaternions_of_euler(euler[where]))
             euler[where] = canonical(angles.euler_of_quaternions(turned_euler))

@@ -132,7 +132,8 @@ class ParametricForm:
     def _order_columns(self, total: int) -> None:
         """Map the circuit's parameters to rendered columns: free angles first, then the user's own."""
         user = {parameter: i for i, parameter in enumerate(self.program.template.circuit.parameters)}
-        columns, user_columns = [], []
+        columns: list[int] = []
+        user_columns: list[int] = []
         for parameter in self.circuit.parameters:
             if parameter in user:
                 columns.append(total + len(user_columns))
@@ -145,10 +146,13 @@ class ParametricForm:
     def _table(self, setting: int) -> list[Floats]:
         """Return, for each group, the parameters of every dressing under the 16 pairs of Paulis."""
         if setting not in self._tables:
-            codes = np.arange(16, dtype=np.uint8)
-            euler = angles.apply_paulis(self.program.euler(setting)[:, None], codes >> 2, codes & 3)
+            codes: NDArray[np.uint8] = np.arange(16, dtype=np.uint8)
+            after, before = (codes >> 2).astype(np.uint8), (codes & 3).astype(np.uint8)
+            euler = angles.apply_paulis(self.program.euler(setting)[:, None], after, before)
             self._tables = {
-                setting: [_parameters(form, euler[which]).reshape(-1, _width(form)) for form, which in self._groups]
+                setting: [
+                    _parameters(form, euler[which]).reshape(-1, _width(form)) for form, which in self._groups
+                ]
             }
         return self._tables[setting]
 
@@ -194,7 +198,9 @@ class ParametricForm:
                 block[:] = _parameters(form, euler[:, which]).reshape(block.shape)
                 continue
             index = np.take(codes, which, axis=1) if len(which) < len(touched) else codes
-            block[:] = _gather(self._table(setting)[k], index + np.arange(0, 16 * len(which), 16)).reshape(block.shape)
+            block[:] = _gather(self._table(setting)[k], index + np.arange(0, 16 * len(which), 16)).reshape(
+                block.shape
+            )
 
     def pub(self, start: int, stop: int) -> SamplerPub:
         """Return members as one PUB with a parameter array of shape ``(stop - start,)``."""
@@ -224,7 +230,9 @@ def _gather(table: Floats, index: NDArray[np.int64]) -> Floats:
     return np.take(table, index, axis=0)
 
 
-def emit(template: Template, data: Sequence[CircuitInstruction], touched: set[int]) -> Iterator[CircuitInstruction | int]:
+def emit(
+    template: Template, data: Sequence[CircuitInstruction], touched: set[int]
+) -> Iterator[CircuitInstruction | int]:
     """Yield the instructions of a template in order; a touched dressing as its index, where it ends.
 
     Args:
@@ -276,7 +284,7 @@ class BoundForm:
     def __attrs_post_init__(self) -> None:
         circuit = self.program.template.circuit
         self._empty = circuit.copy_empty_like()
-        # Bulk packing knows nothing of classical variables; circuits that have them are appended to one by one.
+        # Bulk packing knows nothing of classical variables; circuits with any are built one by one.
         self._bulk = not (circuit.num_vars or any(i.operation.name == "store" for i in circuit.data))
         touched = len(self.program.touched_indices)
         codes = paulis.NUM_CLIFFORDS if _cliffords(self.program) else paulis.NUM_PAULIS
@@ -306,13 +314,14 @@ class BoundForm:
         return circuits
 
     def _share(self, parameter_set: int) -> None:
-        """Lay out one parameter set: tuples of the circuit's own instructions, gaps for the touched dressings."""
+        """Lay out one parameter set: tuples of the circuit's own instructions, gaps at touched dressings."""
         circuit = self.program.template.circuit
         parameter_set = parameter_set if circuit.num_parameters else 0
         if parameter_set == self._parts_of:
             return
         if circuit.num_parameters:
             circuit = circuit.assign_parameters(self.program.parameter_values[parameter_set])
+            self._empty.global_phase = circuit.global_phase  # transpilation leaves parameters there
         position = {int(d): k for k, d in enumerate(self.program.touched_indices)}
         parts: list[Any] = []
         place_of = np.zeros(len(position), dtype=np.int64)
@@ -337,7 +346,7 @@ class BoundForm:
                 self._kept[int(position), int(self._variant[position])] = self._ready[position].copy()
             kept = self._kept.get((int(position), int(variant[position])))
             self._ready[position] = None if kept is None else kept
-            self._made[position] = False if kept is None else np.not_equal(kept, None)
+            self._made[position] = False if kept is None else [ready is not None for ready in kept]
         self._variant = variant
 
     def _variants(self, setting: int) -> NDArray[np.int64]:

@@ -31,7 +31,8 @@ class Samples:
             return parts[0]
         widest = max((int(part.shots.max(initial=0)) for part in parts), default=0)
         bits = {
-            name: np.concatenate([_padded(part.bits[name], widest) for part in parts]) for name in parts[0].bits
+            name: np.concatenate([_padded(part.bits[name], widest) for part in parts])
+            for name in parts[0].bits
         }
         return cls(bits, parts[0].num_bits, np.concatenate([part.shots for part in parts]))
 

@@ -12,7 +12,7 @@ where each dressing ends, so dressings that nothing touches are emitted exactly 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from functools import cached_property
 from typing import Any, Final, Literal
 
@@ -62,9 +62,10 @@ class Op:
     matrices: tuple[NDArray[np.complex128], ...] = ()
 
     def choices(self, *, cliffords: bool = False) -> NDArray[np.uint8]:
-        """Return the local frames this operation maps to local frames: uint8 ``(K, 2 * num_qubits)``.
+        """Return the local frames that cancel around this operation: uint8 ``(K, 2 * num_qubits)``.
 
-        Symbolic gates keep only the rows that hold at generic parameter values.
+        Rows are frames before and frames after it with (after) U (before) = U. Symbolic gates keep only the
+        rows that hold at generic parameter values.
         """
         if self.instruction is None:
             frames = np.arange(paulis.NUM_CLIFFORDS if cliffords else paulis.NUM_PAULIS, dtype=np.uint8)
@@ -75,7 +76,7 @@ class Op:
         for matrix in self.matrices[1:]:
             others = {row.tobytes() for row in paulis.two_qubit_choices(matrix, cliffords=cliffords)}
             choices = choices[[row.tobytes() in others for row in choices]]
-        return choices
+        return np.concatenate([choices[:, :2], paulis.inverse(choices[:, 2:])], axis=1)
 
 
 @frozen
@@ -142,7 +143,8 @@ class Template:
                 values[:, k] = parameter_values[:, used[0]]
             else:
                 values[:, k] = [
-                    expression.bind({parameters[i]: row[i] for i in used}).numeric() for row in parameter_values
+                    expression.bind({parameters[i]: row[i] for i in used}).numeric()
+                    for row in parameter_values
                 ]
         return values
 
@@ -306,7 +308,7 @@ def _matrices(operation: Operation) -> tuple[NDArray[np.complex128], ...]:
         return ()
 
 
-def with_idles(template: Template, idle_qubits: dict[int, Iterable[int]]) -> Template:
+def with_idles(template: Template, idle_qubits: Mapping[int, Iterable[int]]) -> Template:
     """Return the template with twirled idles: one-qubit identities in the given layers.
 
     Args:

@@ -104,7 +104,8 @@ class GateTwirl:
         """Return the dressings next to a twirled operation, bool ``(num_dressings,)``."""
         sites = _sites(template, self.cliffords)
         none = len(sites.kind)
-        return (sites.after[0] != none) | (sites.before[0] != none)
+        touched: NDArray[np.bool_] = (sites.after[0] != none) | (sites.before[0] != none)
+        return touched
 
     def frames(self, template: Template, setting: int, start: int, stop: int) -> Frames:
         """Return the frames of some randomizations of a setting."""

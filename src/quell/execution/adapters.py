@@ -45,8 +45,13 @@ Progress = Callable[[int, int], None]
 class Runner(Protocol):
     """Runs programs."""
 
-    name: str
-    target: Target | None
+    @property
+    def name(self) -> str:
+        """What metadata call it."""
+
+    @property
+    def target(self) -> Target | None:
+        """What the device can do, None if unknown."""
 
     def run(
         self, programs: Sequence[Program], *, seed: int | None, progress: Progress, cancelled: threading.Event
@@ -90,7 +95,14 @@ def runner_for(mode: Any, run_options: Mapping[str, Any] | None = None) -> Runne
     elif callable(mode):
         return CallableRunner(mode)
     raise InputError.of(
-        [problem or Problem("mode", f"cannot run circuits (got {mode!r})", "pass a BackendV2, a BaseSamplerV2 or a function of a list of SamplerPub")]
+        [
+            problem
+            or Problem(
+                "mode",
+                f"cannot run circuits (got {mode!r})",
+                "pass a BackendV2, a BaseSamplerV2 or a function of a list of SamplerPub",
+            )
+        ]
     )
 
 
@@ -134,7 +146,7 @@ def _check_cancelled(cancelled: threading.Event) -> None:
         raise InterruptedError("the job was cancelled")
 
 
-# --- backends ------------------------------------------------------------------------------------------------
+# --- backends ------------------------------------------------------------------------------
 
 
 @define
@@ -167,7 +179,7 @@ class BackendRunner:
         self, programs: Sequence[Program], *, seed: int | None, progress: Progress, cancelled: threading.Event
     ) -> list[Samples]:
         """Run programs chunk by chunk; see `Runner`."""
-        limit = self.backend.max_circuits or sys.maxsize
+        limit = int(self.backend.max_circuits or sys.maxsize)
         collector = _Collector(programs, progress)
         binds = self.takes_binds
         forms: dict[int, Any] = {}
@@ -181,7 +193,7 @@ class BackendRunner:
 
         def size(index: int) -> int:
             if binds:
-                return min(limit, _CHUNK_BYTES // (32 * max(1, form(index).num_parameters)))
+                return min(limit, _CHUNK_BYTES // (32 * max(1, int(form(index).num_parameters))))
             return min(limit, max(1, _CHUNK_GATES // max(1, len(programs[index].template.sequence) * 3)))
 
         def read() -> None:
@@ -211,7 +223,9 @@ class BackendRunner:
             raise collector.fail(error) from error
         return collector.samples()
 
-    def _submit(self, form: Any, chunk: Chunk, programs: Sequence[Program], seed: int | None, number: int) -> Any:
+    def _submit(
+        self, form: Any, chunk: Chunk, programs: Sequence[Program], seed: int | None, number: int
+    ) -> Any:
         options: dict[str, Any] = {"shots": programs[chunk.program].shots}
         if seed is not None and "seed_simulator" in self.backend.options:
             options["seed_simulator"] = int(np.random.SeedSequence([seed, number]).generate_state(1)[0] >> 1)
@@ -245,7 +259,9 @@ def _samples_of_result(result: Any, members: int, circuit: Any) -> Samples:
         counts = result.data(index).get("counts", {})
         keys = b"".join(_key(key).to_bytes(num_bytes, "big") for key in counts)
         rows = np.frombuffer(keys, dtype=np.uint8).reshape(len(counts), num_bytes)
-        packed.append(np.repeat(rows, np.fromiter(counts.values(), dtype=np.int64, count=len(counts)), axis=0))
+        packed.append(
+            np.repeat(rows, np.fromiter(counts.values(), dtype=np.int64, count=len(counts)), axis=0)
+        )
     shots = np.array([len(rows) for rows in packed], dtype=np.int64)
     if members and not shots.any():
         raise RuntimeError("no experiment returned any counts")
@@ -262,7 +278,9 @@ def _key(key: str) -> int:
     return int(text, 16) if text[:2] in ("0x", "0X") else int(text, 2)
 
 
-def _split_registers(whole: NDArray[np.uint8], circuit: Any) -> tuple[dict[str, NDArray[np.uint8]], dict[str, int]]:
+def _split_registers(
+    whole: NDArray[np.uint8], circuit: Any
+) -> tuple[dict[str, NDArray[np.uint8]], dict[str, int]]:
     """Split packed classical bits into the circuit's registers."""
     bits, sizes = {}, {}
     unpacked: NDArray[np.uint8] | None = None
@@ -281,7 +299,7 @@ def _split_registers(whole: NDArray[np.uint8], circuit: Any) -> tuple[dict[str, 
     return bits, sizes
 
 
-# --- samplers and functions ----------------------------------------------------------------------------------
+# --- samplers and functions ----------------------------------------------------------------
 
 
 @define
@@ -297,11 +315,13 @@ class CallableRunner:
     ) -> list[Samples]:
         """Run programs, all chunks that fit in memory at once in one call; see `Runner`."""
         collector = _Collector(programs, progress)
-        forms = {}
+        forms: dict[int, ParametricForm] = {}
         try:
             batch: list[Chunk] = []
             size_of_batch = 0
-            for chunk in _chunks(programs, lambda i: _CHUNK_BYTES // (8 * max(1, len(programs[i].touched_indices) * 3))):
+            for chunk in _chunks(
+                programs, lambda i: _CHUNK_BYTES // (8 * max(1, len(programs[i].touched_indices) * 3))
+            ):
                 _check_cancelled(cancelled)
                 size = (chunk.stop - chunk.start) * max(1, len(programs[chunk.program].touched_indices)) * 24
                 if batch and size_of_batch + size > _CHUNK_BYTES:
@@ -344,7 +364,9 @@ def _samples_of_pub(result: Any, pub: SamplerPub) -> Samples:
     bits, sizes, shots = {}, {}, set()
     for register in pub.circuit.cregs:
         try:
-            array = data[register.name] if isinstance(data, (Mapping, DataBin)) else getattr(data, register.name)
+            array = (
+                data[register.name] if isinstance(data, (Mapping, DataBin)) else getattr(data, register.name)
+            )
         except (KeyError, AttributeError):
             raise RuntimeError(f"a result has no register {register.name!r}") from None
         if not isinstance(array, BitArray):

@@ -126,7 +126,9 @@ def _requests(
         problems.append(Problem("precision", f"must be a positive number (got {precision!r})"))
         precision = None
     if isinstance(pubs, EstimatorPub) or not isinstance(pubs, Iterable):
-        raise InputError.of([Problem("pubs", "must be a list of PUBs", "write run([(circuit, observables)])")])
+        raise InputError.of(
+            [Problem("pubs", "must be a list of PUBs", "write run([(circuit, observables)])")]
+        )
     requests = []
     for index, pub_like in enumerate(pubs):
         path = f"pubs[{index}]"
@@ -144,7 +146,7 @@ def _requests(
 
 
 def _is_precision(value: Any) -> bool:
-    return isinstance(value, (int, float, np.number)) and not isinstance(value, bool) and 0 < value < math.inf
+    return isinstance(value, (int, float, np.number)) and not isinstance(value, bool) and bool(0 < value < math.inf)
 
 
 def _request(
@@ -157,7 +159,9 @@ def _request(
     problems += check_target(circuit, runner.target if _is_binding(runner) else None, path)
     if pub.precision is not None:
         if not _is_precision(pub.precision):
-            problems.append(Problem(f"{path}.precision", f"must be a positive number (got {pub.precision!r})"))
+            problems.append(
+                Problem(f"{path}.precision", f"must be a positive number (got {pub.precision!r})")
+            )
             return None, problems
         requested = math.ceil(1 / pub.precision**2 - 1e-9)
     elif options.default_shots is not None:

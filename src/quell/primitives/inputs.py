@@ -18,7 +18,9 @@ _NOT_LISTED: Final = frozenset({"barrier", "measure", "store", "break_loop", "co
 MAX_SHOTS: Final = 2**31
 
 
-def check_parameter_values(values: NDArray[np.float64], circuit: QuantumCircuit, path: str) -> Iterator[Problem]:
+def check_parameter_values(
+    values: NDArray[np.float64], circuit: QuantumCircuit, path: str
+) -> Iterator[Problem]:
     """Yield a problem for every parameter that has a value that is not finite."""
     if values.size and not np.isfinite(values).all():
         bad = np.flatnonzero(~np.isfinite(values.reshape(-1, values.shape[-1])).all(axis=0))
@@ -33,7 +35,9 @@ def check_target(circuit: QuantumCircuit, target: Target | None, path: str) -> I
         return
     if target.num_qubits is not None and circuit.num_qubits > target.num_qubits:
         yield Problem(
-            f"{path}.circuit", f"has {circuit.num_qubits} qubits, the backend has {target.num_qubits}", "transpile it"
+            f"{path}.circuit",
+            f"has {circuit.num_qubits} qubits, the backend has {target.num_qubits}",
+            "transpile it",
         )
         return
     names = set(target.operation_names)
@@ -50,11 +54,14 @@ def check_target(circuit: QuantumCircuit, target: Target | None, path: str) -> I
         if getattr(operation, "_directive", False):
             continue
         listed = operation.name in names
-        if not listed or not (_is_variable(operation) or target.instruction_supported(operation.name, qubits)):
+        if not listed or not (
+            _is_variable(operation) or target.instruction_supported(operation.name, qubits)
+        ):
             missing[operation.name] = qubits
     for name, qubits in missing.items():
         yield Problem(
-            f"{path}.circuit", f"has {name!r} on qubits {list(qubits)}, which the backend's target does not list",
+            f"{path}.circuit",
+            f"has {name!r} on qubits {list(qubits)}, which the backend's target does not list",
             "transpile(circuit, backend)",
         )
 

@@ -86,7 +86,9 @@ class Sampler(BaseSamplerV2):
         runner = runner_for(self._mode, resolved.run_options)
         requests = _requests(pubs, shots, resolved, runner)
         rng = np.random.default_rng(resolved.seed)
-        tasks = [(sampler_stages(resolved, Shots.of(request.shots)), request.ensemble) for request in requests]
+        tasks = [
+            (sampler_stages(resolved, Shots.of(request.shots)), request.ensemble) for request in requests
+        ]
         plan = pipeline.plan(tasks, rng)
 
         def finish(samples: list[Samples]) -> PrimitiveResult[SamplerPubResult]:
@@ -112,7 +114,9 @@ def _requests(
     pubs: Iterable[SamplerPubLike], shots: int | None, options: ResolvedSampler, runner: Runner
 ) -> list[_Request]:
     problems: list[Problem] = []
-    if shots is not None and (isinstance(shots, bool) or not isinstance(shots, (int, np.integer)) or shots < 1):
+    if shots is not None and (
+        isinstance(shots, bool) or not isinstance(shots, (int, np.integer)) or shots < 1
+    ):
         problems.append(Problem("shots", f"must be a positive integer (got {shots!r})"))
         shots = None
     if isinstance(pubs, SamplerPub) or not isinstance(pubs, Iterable):

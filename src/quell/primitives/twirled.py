@@ -62,8 +62,14 @@ def twirl(
             the wrong number.
     """
     problems = []
-    if isinstance(num_randomizations, bool) or not isinstance(num_randomizations, (int, np.integer)) or num_randomizations < 1:
-        problems.append(Problem("num_randomizations", f"must be a positive integer (got {num_randomizations!r})"))
+    if (
+        isinstance(num_randomizations, bool)
+        or not isinstance(num_randomizations, (int, np.integer))
+        or num_randomizations < 1
+    ):
+        problems.append(
+            Problem("num_randomizations", f"must be a positive integer (got {num_randomizations!r})")
+        )
     values = np.zeros(0) if parameter_values is None else np.asarray(parameter_values, dtype=float)
     if values.shape != (circuit.num_parameters,):
         names = ", ".join(p.name for p in list(circuit.parameters)[:5])

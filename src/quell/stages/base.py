@@ -24,7 +24,9 @@ class Stage(Generic[Task, Child, Result, Out]):
         """Return the requirements (see `calibration.requirements`) of this stage for a task."""
         return ()
 
-    def expand(self, task: Task, known: Mapping[Any, Any], rng: np.random.Generator) -> tuple[Sequence[Child], Any]:
+    def expand(
+        self, task: Task, known: Mapping[Any, Any], rng: np.random.Generator
+    ) -> tuple[Sequence[Child], Any]:
         """Return the tasks to run instead, and the residue (plain data) that `combine` will need."""
         raise TypeError(f"{type(self).__name__} must define expand()")
 

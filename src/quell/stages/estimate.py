@@ -73,7 +73,7 @@ class Terms:
         else:
             partial, owner = self._partial
             squares = ((partial @ self.spread.T) ** 2).sum(axis=1)
-            variance = np.bincount(owner, squares, minlength=size)
+            variance = np.bincount(owner, squares, minlength=size).astype(float)
         if self.common.size:
             variance += ((self.settings.contraction @ self.common.T) ** 2).sum(axis=1)
         return variance

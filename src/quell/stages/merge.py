@@ -84,7 +84,9 @@ class Merge(Stage[Ensemble, Program, Samples, Merged]):
                 for program, samples in zip(residue.programs, results, strict=True)
             ]
             rows = [np.concatenate(one_set) for one_set in zip(*parts, strict=True)]
-            least = min(map(len, rows))  # a device that dropped shots of one set must not make the array ragged
+            least = min(
+                map(len, rows)
+            )  # a device that dropped shots of one set must not make the array ragged
             merged[name] = np.stack([row[:least] for row in rows])
         return Merged(merged, sizes)
 
@@ -112,4 +114,7 @@ def _shots_by_set(
     """Return the valid shots of each parameter set, uint8 ``(shots, num_bytes)``."""
     by_set = bits.reshape(num_sets, -1, *bits.shape[1:])
     valid = shots.reshape(num_sets, -1)
-    return [np.concatenate([m[:n] for m, n in zip(ms, ns, strict=True)]) for ms, ns in zip(by_set, valid, strict=True)]
+    return [
+        np.concatenate([m[:n] for m, n in zip(ms, ns, strict=True)])
+        for ms, ns in zip(by_set, valid, strict=True)
+    ]

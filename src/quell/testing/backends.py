@@ -27,7 +27,7 @@ class Call:
         return self.num_circuits * int(self.options.get("shots", 0))
 
 
-class CountingBackend(BackendV2):  # type: ignore[misc]  # qiskit has no type hints
+class CountingBackend(BackendV2):
     """A backend that passes everything on to another one and remembers the calls.
 
     Args:
@@ -40,7 +40,11 @@ class CountingBackend(BackendV2):  # type: ignore[misc]  # qiskit has no type hi
     """
 
     def __init__(
-        self, backend: BackendV2 | None = None, *, max_circuits: int | None = None, takes_parameter_binds: bool = False
+        self,
+        backend: BackendV2 | None = None,
+        *,
+        max_circuits: int | None = None,
+        takes_parameter_binds: bool = False,
     ) -> None:
         inner = require_aer().AerSimulator() if backend is None else backend
         super().__init__(name=f"counting_{inner.name}")

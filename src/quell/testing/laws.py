@@ -98,7 +98,10 @@ def exact_values(ensemble: Ensemble) -> Floats:
     for number, constant in enumerate(observables.constants):
         mine = observables.owner == number
         labels = ["".join(LETTERS[code] for code in row[::-1]) for row in observables.letters[mine]]
-        terms = [*zip(labels, observables.coefficients[mine], strict=True), ("I" * observables.letters.shape[1], constant)]
+        terms = [
+            *zip(labels, observables.coefficients[mine], strict=True),
+            ("I" * observables.letters.shape[1], constant),
+        ]
         operators.append(SparsePauliOp.from_list(terms))
     circuit = ensemble.template.circuit
     bound = [circuit.assign_parameters(values) for values in ensemble.parameter_values]
@@ -109,7 +112,9 @@ def exact_values(ensemble: Ensemble) -> Floats:
     return np.array(values, dtype=float).reshape(ensemble.shape)
 
 
-def run_stages(stages: Sequence[AnyStage], ensemble: Ensemble, sampler: SamplerFunction, seed: int) -> Estimate:
+def run_stages(
+    stages: Sequence[AnyStage], ensemble: Ensemble, sampler: SamplerFunction, seed: int
+) -> Estimate:
     """Plan, sample and combine once; stages outermost first."""
     plan = pipeline.plan([(stages, ensemble)], np.random.default_rng(seed))
     estimate: Estimate = pipeline.combine(plan, sample(plan, sampler))[0]
@@ -174,7 +179,10 @@ def check_stage(
     children, _ = stage.expand(task, _AnyKnowledge(), np.random.default_rng(seed))
     crossing = any(isinstance(child, Program) for child in children)
     below: tuple[AnyStage, ...] = () if crossing else (Measure(),)
-    positions: dict[str, tuple[AnyStage, ...]] = {"alone": (stage, *below), "inside a twirl": (twirl, stage, *below)}
+    positions: dict[str, tuple[AnyStage, ...]] = {
+        "alone": (stage, *below),
+        "inside a twirl": (twirl, stage, *below),
+    }
     if not crossing:
         positions["outside a twirl"] = (stage, twirl, *below)
     for where, stages in positions.items():
@@ -211,7 +219,9 @@ def _check_plans(
     assert same(rendered, _rendered(stored)), f"{where}: a pickled plan runs something else"
     for name, one in (("a pickled plan", stored), ("combining once more", plan)):
         result = pipeline.combine(one, samples)[0]
-        equal = np.array_equal(result.value, estimate.value) and np.array_equal(result.variance, estimate.variance)
+        equal = np.array_equal(result.value, estimate.value) and np.array_equal(
+            result.variance, estimate.variance
+        )
         assert equal, f"{where}: {name} gave another estimate from the same samples"
 
 
@@ -226,7 +236,9 @@ def _check_statistics(
     estimates = [run_stages(stages, task, sampler(s), s) for s in seeds]
     for estimate in estimates[:1]:
         shapes = (np.shape(estimate.value), np.shape(estimate.variance))
-        assert shapes == (truth.shape,) * 2, f"{where}: value and variance have shapes {shapes}, not {truth.shape}"
+        assert shapes == (truth.shape,) * 2, (
+            f"{where}: value and variance have shapes {shapes}, not {truth.shape}"
+        )
     values = np.stack([e.value for e in estimates])
     errors = np.sqrt(np.stack([e.variance for e in estimates]))
     assert np.isfinite(values).all(), f"{where}: some values are not finite"
@@ -234,7 +246,9 @@ def _check_statistics(
     known = (errors > 0).all(axis=0)
     exact = np.abs(values - truth).max(axis=0) < 1e-9
     assert (known | exact).all(), f"{where}: an error bar is zero although the value varies"
-    off = (values.mean(axis=0) - truth)[known] / (values.std(axis=0, ddof=1)[known] / np.sqrt(len(values)) + 1e-12)
+    off = (values.mean(axis=0) - truth)[known] / (
+        values.std(axis=0, ddof=1)[known] / np.sqrt(len(values)) + 1e-12
+    )
     assert (np.abs(off) < SIGNIFICANT).all(), (
         f"{where} is biased: the mean of {len(values)} values is up to {np.abs(off).max():.1f} standard errors off "
         f"(limit {SIGNIFICANT:g}); means {values.mean(axis=0)}, truth {truth}"
@@ -267,8 +281,8 @@ def same(first: Any, second: Any) -> bool:
         return False
     if isinstance(first, np.ndarray):
         return first.dtype == second.dtype and np.array_equal(first, second)
-    if sp.issparse(first):
-        return bool(first.shape == second.shape and (first != second).nnz == 0)
+    if isinstance(first, sp.csr_array):
+        return first.shape == second.shape and not np.any((first - second).data)
     if attrs.has(type(first)):
         return all(same(getattr(first, a.name), getattr(second, a.name)) for a in attrs.fields(type(first)))
     if isinstance(first, (tuple, list)):

@@ -75,7 +75,9 @@ class ReadoutModel:
         for chosen, probabilities in self.patterns:
             if not any(q in column for q in chosen):
                 continue
-            pattern = np.searchsorted(np.cumsum(probabilities)[:-1], rng.random(bits.shape[:-1]), side="right")
+            pattern = np.searchsorted(
+                np.cumsum(probabilities)[:-1], rng.random(bits.shape[:-1]), side="right"
+            )
             for i, qubit in enumerate(chosen):
                 if qubit in column:
                     bits[..., column[qubit]] ^= (pattern >> i & 1).astype(bool)

@@ -20,8 +20,10 @@ from qiskit.primitives import BitArray
 from qiskit.primitives.containers.sampler_pub import SamplerPub
 
 from ..errors import InputError, Problem
-from .exact import Affine, Unrolled, outcomes, unroll
+from .clifford import Affine
+from .exact import outcomes
 from .readout import ReadoutModel
+from .unroll import Unrolled, unroll
 
 Bools = NDArray[np.bool_]
 Floats = NDArray[np.float64]
@@ -110,24 +112,27 @@ class ExactSampler:
         directions = affine.directions[:, chosen]
         coins = self.rng.integers(0, 2, (members, shots, len(directions)), dtype=np.uint8)
         if len(directions) == 1:
-            return offsets ^ (coins.view(bool) & directions[0])
-        # float32 products are BLAS and exact for these counts
-        odd = (coins.astype(np.float32) @ directions.astype(np.float32)).astype(np.uint8) & 1
-        return offsets ^ odd.astype(bool)
+            span = coins.view(bool) & directions[0]
+        else:  # float32 products are BLAS and exact for these counts
+            span = (coins.astype(np.float32) @ directions.astype(np.float32)).astype(np.uint8) & 1 != 0
+        bits: Bools = offsets ^ span
+        return bits
 
 
 def _draw(probabilities: Floats, members: int, shots: int, rng: np.random.Generator) -> NDArray[np.int64]:
     """Draw outcomes ``(members, shots)`` from distributions ``(members or 1, outcomes)``."""
-    cumulative = np.cumsum(probabilities, axis=1)
+    cumulative: Floats = np.cumsum(probabilities, axis=1)
     cumulative /= cumulative[:, -1:]
     uniform = rng.random((members, shots))
     if len(cumulative) == 1:
-        return np.searchsorted(cumulative[0, :-1], uniform, side="right")
+        alike: NDArray[np.int64] = np.searchsorted(cumulative[0, :-1], uniform, side="right")
+        return alike
     # One search for all members: member m looks between m and m + 1.
     number = np.arange(members)[:, None]
     found = np.searchsorted((cumulative + number).ravel(), (uniform + number).ravel(), side="right")
     size = cumulative.shape[1]
-    return np.clip(found.reshape(members, shots) - number * size, 0, size - 1)
+    drawn: NDArray[np.int64] = np.clip(found.reshape(members, shots) - number * size, 0, size - 1)
+    return drawn
 
 
 def _packed(bits: Bools, shape: tuple[int, ...]) -> BitArray:
