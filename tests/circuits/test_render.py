@@ -358,8 +358,11 @@ def test_parameters_inside_control_flow_are_bound():
         (block,) = next(i for i in made.data if i.operation.name == "if_else").operation.blocks
         assert block.num_parameters == 0
     bodies = [
-        next(i for i in made.data if i.operation.name == "if_else").operation.blocks[0].data[0].operation.params[0]
+        parameter
         for made in bound_circuits(program)[1]
+        for instruction in made.data
+        if instruction.operation.name == "if_else"
+        for parameter in instruction.operation.blocks[0].data[0].operation.params
     ]
     assert bodies == pytest.approx(np.repeat(program.parameter_values[:, 0], 3))
 
@@ -377,12 +380,16 @@ def test_circuits_with_classical_variables_are_rendered():
         program = program_of(circuit, members=3, num_sets=1, strategy=strategy)
         for made in both(program):
             assert made.num_vars == 1
-            names = [i.operation.name for i in made.data if i.operation.name not in ("rz", "sx", "x", "barrier")]
+            names = [
+                i.operation.name for i in made.data if i.operation.name not in ("rz", "sx", "x", "barrier")
+            ]
             assert names == ["store", "cx", "measure", "store", "if_else", "measure"]
 
 
 def test_registers_and_metadata_survive():
-    circuit = QuantumCircuit(QuantumRegister(2, "alice"), ClassicalRegister(1, "one"), ClassicalRegister(2, "two"))
+    circuit = QuantumCircuit(
+        QuantumRegister(2, "alice"), ClassicalRegister(1, "one"), ClassicalRegister(2, "two")
+    )
     circuit.metadata = {"keep": "me"}
     circuit.name = "named"
     circuit.cx(0, 1)

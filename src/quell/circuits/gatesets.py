@@ -169,7 +169,8 @@ def choose(written: Iterable[str], target: Target | None) -> GateSet:
     single-qubit gates the circuit is `written` in. So an ISA circuit keeps its own gates, also on a simulator
     whose target accepts everything. Ties go to the order of `GATE_SETS`, because a device that has x or a
     virtual rz shall use it also where the circuit happens not to; without a target, to the set that brings
-    fewest gates the circuit does not have. Where no set covers anything and u is allowed, u.
+    fewest gates the circuit does not have. Where no set covers anything that
+    is written and u is allowed, u.
 
     Raises:
         UnsupportedError: The target offers none of the known sets.
@@ -189,7 +190,7 @@ def choose(written: Iterable[str], target: Target | None) -> GateSet:
                 )
             ]
         )
-    if _BY_NAME["u"] in known and not any(written & s.gates for s in known):
+    if (written or offered is None) and _BY_NAME["u"] in known and not any(written & s.gates for s in known):
         return _BY_NAME["u"]
 
     def preference(s: GateSet) -> tuple[int, int, int]:

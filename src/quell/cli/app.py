@@ -11,7 +11,7 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
-from .. import __version__
+from .._version import __version__
 from ..errors import QuellError
 
 app = typer.Typer(

@@ -40,10 +40,11 @@ def headline(workload: Workload, console: Console) -> None:
     device = workload.device
     noise = ", ".join(label for name, label in INGREDIENTS if getattr(device.switches, name))
     chain = "-".join(map(str, workload.chain))
+    steps = "step" if workload.steps == 1 else "steps"
     console.print(
         Text.assemble(
             ("Ising chain", "bold"),
-            f", {HAMILTONIAN}, {len(workload.chain)} spins, {workload.steps} Trotter steps, "
+            f", {HAMILTONIAN}, {len(workload.chain)} spins, {workload.steps} Trotter {steps}, "
             f"{workload.num_two_qubit_gates} two-qubit gates,",
         )
     )

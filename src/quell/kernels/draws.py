@@ -13,6 +13,7 @@ from attrs import frozen
 from numpy.typing import NDArray
 
 _BYTES_PER_BLOCK = 32  # Philox-4x64 makes four 64-bit words for each value of its counter
+_ANY_SEED = np.random.SeedSequence(0)
 
 
 @frozen
@@ -45,10 +46,21 @@ def octets(key: Key, stream: int, start: int, stop: int, width: int) -> NDArray[
     if width == 0 or stop <= start:
         return np.zeros((max(stop - start, 0), width), dtype=np.uint8)
     blocks = -(-width // _BYTES_PER_BLOCK)
-    generator = np.random.Philox(key=[key.high, key.low], counter=[start * blocks, 0, stream, 0])
-    raw = generator.random_raw((stop - start) * blocks * (_BYTES_PER_BLOCK // 8))
+    raw = _generator(key, start * blocks, stream).random_raw((stop - start) * blocks * (_BYTES_PER_BLOCK // 8))
     # Little-endian on every platform, so that a seed means the same plan everywhere.
     return raw.astype("<u8", copy=False).view(np.uint8).reshape(stop - start, -1)[:, :width]
+
+
+def _generator(key: Key, block: int, stream: int) -> np.random.Philox:
+    """Return Philox at a counter. Its constructor would first ask the system for entropy it then drops."""
+    generator = np.random.Philox(_ANY_SEED)
+    state = generator.state
+    state["state"] = {
+        "key": np.array([key.high, key.low], dtype=np.uint64),
+        "counter": np.array([block, 0, stream, 0], dtype=np.uint64),
+    }
+    generator.state = state
+    return generator
 
 
 def uniform_below(rows: NDArray[np.uint8], bounds: NDArray[np.int64]) -> NDArray[np.int64]:

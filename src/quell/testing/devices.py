@@ -82,7 +82,7 @@ def make_target(snapshot: DeviceSnapshot) -> Target:
     return target
 
 
-class NoisyDevice(BackendV2):  # type: ignore[misc]  # qiskit has no type hints
+class NoisyDevice(BackendV2):
     """A simulated device with known noise, each kind of which can be switched off.
 
     A circuit must be written in the device's gates; qubit i of the circuit is qubit i of the device.

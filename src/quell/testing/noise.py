@@ -178,6 +178,7 @@ def schedule(
     index = {bit: qubits[i] for i, bit in enumerate(circuit.qubits)}
     busy: defaultdict[Hashable, float] = defaultdict(float)
     slots = []
+    has_variables = bool(circuit.num_identifiers)
     for instruction in reversed(circuit.data):
         operation = instruction.operation
         places = tuple(index[bit] for bit in instruction.qubits)
@@ -189,7 +190,7 @@ def schedule(
             duration = _delay(operation, dt)
         else:
             duration = durations.get((operation.name, places), 0.0)
-        if circuit.num_identifiers and (instruction.clbits or operation.name in CLASSICAL):
+        if has_variables and (instruction.clbits or operation.name in CLASSICAL):
             wires = (*wires, "variables")  # which bits a variable depends on is not visible: keep the order
         start = min((busy[wire] for wire in wires), default=0.0) - duration
         busy.update(dict.fromkeys(wires, start))
