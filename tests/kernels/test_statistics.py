@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from scipy.stats import norm, t
 
-from quell.kernels.statistics import deviations_of_mean, student_factor
+from quell.kernels.statistics import Deviations, deviations_of_mean, student_factor, widened
 
 
 def equal_weights(members, terms):
@@ -11,12 +11,12 @@ def equal_weights(members, terms):
 
 def test_student_factor_makes_two_sigma_cover_95_percent():
     for members in (2, 3, 5, 30):
-        half_width = norm.ppf(0.975) * student_factor(members)
+        half_width = norm.ppf(0.975) * student_factor(members - 1)
         assert t.cdf(half_width, members - 1) - t.cdf(-half_width, members - 1) == pytest.approx(0.95)
 
 
 def test_student_factor_falls_to_one():
-    factors = [student_factor(m) for m in (2, 3, 10, 100, 10**6)]
+    factors = [float(student_factor(dof)) for dof in (1, 2, 10, 100, 10**6)]
     assert factors == sorted(factors, reverse=True)
     assert factors[-1] == pytest.approx(1, abs=1e-5)
 
@@ -25,8 +25,9 @@ def test_covariance_of_the_mean_of_independent_members():
     values = np.random.default_rng(1).normal(size=(9, 4))
     mean, deviations = deviations_of_mean(values, equal_weights(9, 4))
     assert mean == pytest.approx(values.mean(axis=0))
-    expected = np.cov(values.T) / 9 * student_factor(9) ** 2
-    assert deviations.T @ deviations == pytest.approx(expected)
+    assert deviations.rows.T @ deviations.rows == pytest.approx(np.cov(values.T) / 9)
+    assert deviations.variance == pytest.approx(values.var(axis=0, ddof=1) / 9)
+    assert deviations.dof == 8
 
 
 def test_blocks_count_as_one_observation_each():
@@ -34,13 +35,14 @@ def test_blocks_count_as_one_observation_each():
     mean, deviations = deviations_of_mean(values, equal_weights(12, 3), block=4)
     assert mean == pytest.approx(values.mean(axis=0))
     of_blocks = values.reshape(3, 4, 3).mean(axis=1)
-    assert deviations.T @ deviations == pytest.approx(np.cov(of_blocks.T) / 3 * student_factor(3) ** 2)
+    assert deviations.rows.T @ deviations.rows == pytest.approx(np.cov(of_blocks.T) / 3)
+    assert deviations.dof == 2
 
 
 def test_balanced_blocks_that_cancel_have_no_spread():
     values = np.tile([[1.0], [-1.0], [3.0], [-3.0]], (5, 1))
     _, deviations = deviations_of_mean(values, equal_weights(20, 1), block=4)
-    assert np.allclose(deviations, 0)
+    assert np.allclose(deviations.rows, 0)
 
 
 def test_an_incomplete_block_joins_the_one_before():
@@ -48,7 +50,7 @@ def test_an_incomplete_block_joins_the_one_before():
     mean, deviations = deviations_of_mean(values, equal_weights(10, 2), block=4)
     residuals = (values - mean) / 10
     joined = np.stack([residuals[:4].sum(axis=0), residuals[4:].sum(axis=0)])
-    assert deviations == pytest.approx(joined * np.sqrt(2) * student_factor(2))
+    assert deviations.rows == pytest.approx(joined * np.sqrt(2))
 
 
 def test_weights_move_the_mean_and_the_covariance():
@@ -58,8 +60,7 @@ def test_weights_move_the_mean_and_the_covariance():
     mean, deviations = deviations_of_mean(values, weights)
     assert mean == pytest.approx((weights * values).sum(axis=0))
     residuals = weights * (values - mean)
-    expected = residuals.T @ residuals * 6 / 5 * student_factor(6) ** 2
-    assert deviations.T @ deviations == pytest.approx(expected)
+    assert deviations.rows.T @ deviations.rows == pytest.approx(residuals.T @ residuals * 6 / 5)
 
 
 @pytest.mark.parametrize(("members", "block"), [(1, 1), (7, 4), (4, 4)])
@@ -70,11 +71,33 @@ def test_one_block_has_a_mean_and_no_spread(members, block):
     assert deviations is None
 
 
-def test_intervals_cover_95_percent_with_few_members():
-    """20 000 repeats: a false alarm is one seed in 100 000 (4.4 standard deviations)."""
+def test_scaling_scales_the_covariance():
+    deviations = Deviations(np.random.default_rng(6).normal(size=(5, 2)), 4).scaled(np.array([2.0, -0.5]))
+    original = np.random.default_rng(6).normal(size=(5, 2))
+    outer = np.outer([2.0, -0.5], [2.0, -0.5])
+    assert deviations.rows.T @ deviations.rows == pytest.approx(original.T @ original * outer)
+    assert deviations.dof == 4
+
+
+def test_one_source_is_widened_by_its_own_factor_and_a_known_variance_not_at_all():
+    variance = np.array([2.0, 3.0, 0.0])
+    assert widened(variance, variance**2 / 3) == pytest.approx(variance * student_factor(3) ** 2)
+    assert widened(variance, np.zeros(3)) == pytest.approx(variance)
+
+
+@pytest.mark.parametrize("sources", [1, 2, 9])
+def test_intervals_cover_95_percent_with_few_members_and_several_sources(sources):
+    """20 000 repeats; Welch's degrees of freedom are approximate, so a sum may cover up to 1.5 % more or less.
+
+    One source is exact: a false alarm is one seed in 100 000 (4.4 standard deviations).
+    """
     rng = np.random.default_rng(5)
-    values = rng.normal(size=(4, 20_000))
-    mean, deviations = deviations_of_mean(values, equal_weights(4, 20_000))
-    stds = np.sqrt((deviations**2).sum(axis=0))
-    covered = (np.abs(mean) <= 1.96 * stds).mean()
-    assert covered == pytest.approx(0.95, abs=4.4 * np.sqrt(0.95 * 0.05 / 20_000))
+    total, variance, squares = np.zeros((3, 20_000))
+    for _ in range(sources):
+        mean, deviations = deviations_of_mean(rng.normal(size=(4, 20_000)), equal_weights(4, 20_000))
+        total += mean
+        variance += deviations.variance
+        squares += deviations.variance**2 / deviations.dof
+    covered = (np.abs(total) <= 1.96 * np.sqrt(widened(variance, squares))).mean()
+    slack = 4.4 * np.sqrt(0.95 * 0.05 / 20_000)
+    assert covered == pytest.approx(0.95, abs=slack if sources == 1 else 0.015)

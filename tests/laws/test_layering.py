@@ -11,7 +11,7 @@ import quell
 ROOT = Path(quell.__file__).parent
 #: A layer may import itself and what is in the rows before its own; layers of one row know nothing of each other.
 ORDER = (
-    ("errors",),
+    ("_version", "errors"),
     ("options", "kernels"),
     ("circuits",),
     ("calibration",),

@@ -71,9 +71,9 @@ def test_the_error_of_a_shared_factor_does_not_average_out():
     estimate = run_stages(
         (Trex(16, 8), Twirl(False, True, 16, 4096), Measure()), ensemble, ExactSampler(0, readout=model), 0
     )
-    common = estimate.terms.common
+    (shared,) = estimate.terms.common
     matrix = estimate.terms.settings.contraction.toarray()
-    covariance = matrix @ common.T @ common @ matrix.T
+    covariance = matrix @ shared.rows.T @ shared.rows @ matrix.T
     assert np.diag(covariance) == pytest.approx(estimate.variance, rel=0.2)
 
 

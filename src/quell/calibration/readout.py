@@ -23,7 +23,7 @@ from ..circuits.samples import Samples
 from ..circuits.template import template_of
 from ..circuits.twirling import BLOCK, MeasureTwirl
 from ..kernels import draws, parities
-from ..kernels.statistics import deviations_of_mean
+from ..kernels.statistics import Deviations, deviations_of_mean
 
 Floats = NDArray[np.float64]
 
@@ -42,7 +42,7 @@ class ReadoutCalibration:
     planes: parities.BitPlanes
     block: int
 
-    def damping(self, qubits: NDArray[np.int64], codes: NDArray[np.uint8]) -> tuple[Floats, Floats]:
+    def damping(self, qubits: NDArray[np.int64], codes: NDArray[np.uint8]) -> tuple[Floats, Deviations]:
         """Return the factor by which readout multiplies each parity, and its deviations.
 
         Args:
@@ -51,21 +51,22 @@ class ReadoutCalibration:
 
         Returns:
             factors: float64 ``(T,)``.
-            deviations: float64 ``(B, T)``: their covariance is ``deviations.T @ deviations``.
+            deviations: Their uncertainty.
         """
         planes = self.planes.select(np.searchsorted(self.qubits, qubits))
         shots = planes.shots.astype(float)
         values = parities.term_sums(planes, codes) / np.maximum(shots, 1)[:, None]
         weights = np.broadcast_to((shots / shots.sum())[:, None], values.shape)
         factors, deviations = deviations_of_mean(values, weights, self.block)
+        total = shots.sum()
         if deviations is None:  # one randomization: the shots are all there is
-            deviations = np.diag(np.sqrt((1 - factors**2) / shots.sum()))
-        # No factor is known better than its shots allow, also when all of them agreed.
-        floor = np.sqrt(2.0) / shots.sum()
-        spread = np.sqrt((deviations**2).sum(axis=0))
-        return factors, deviations if spread.all() else np.concatenate(
-            [deviations, np.diag((spread == 0) * floor)]
-        )
+            return factors, Deviations(np.diag(np.sqrt(np.maximum((1 - factors**2) / total, 2 / total**2))), np.inf)
+        # No factor is known better than its shots allow, also where all of them agreed.
+        agreed = deviations.variance == 0
+        if agreed.any():
+            rows = np.concatenate([deviations.rows, np.diag(agreed * np.sqrt(2.0) / total)])
+            deviations = Deviations(rows, deviations.dof)
+        return factors, deviations
 
 
 @frozen

@@ -1,24 +1,47 @@
-"""Means over randomizations and what is known about them."""
+"""Means over randomizations, and how well they are known.
+
+The covariance of a mean is kept as rows of *deviations*: the sum of their outer products. That is linear in
+the number of values, and a linear map of the values maps the rows. With the rows go their degrees of freedom:
+an error bar is widened once, at the end, by what Student's t demands for all its sources together.
+"""
 
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
+from attrs import evolve, frozen
+from numpy.typing import ArrayLike, NDArray
 from scipy.stats import t as student_t
 
 Floats = NDArray[np.float64]
+_NORMAL_QUANTILE = 1.959963984540054
 
 
-def student_factor(members: int) -> float:
-    """Return by how much a standard error from `members` values must grow to cover like a normal one.
+@frozen(eq=False)
+class Deviations:
+    """A covariance in factor form.
 
-    The ratio of the 97.5 % quantiles of Student's t and the normal distribution, so that value +- 1.96 stds
-    covers 95 % also where few randomizations were run.
+    Attributes:
+        rows: float64 ``(B, T)``; the covariance of the T values is ``rows.T @ rows``.
+        dof: Degrees of freedom it was estimated with; infinite where it is known.
     """
-    return float(student_t.ppf(0.975, members - 1) / 1.959963984540054)
+
+    rows: Floats
+    dof: float
+
+    @property
+    def variance(self) -> Floats:
+        """Variances of the values, float64 ``(T,)``."""
+        variance: Floats = (self.rows**2).sum(axis=0)
+        return variance
+
+    def scaled(self, factors: Floats) -> Deviations:
+        """Return the deviations of the values times `factors`, float64 ``(T,)``."""
+        return evolve(self, rows=self.rows * factors)
 
 
-def deviations_of_mean(values: Floats, weights: Floats, block: int = 1) -> tuple[Floats, Floats | None]:
+def deviations_of_mean(
+    values: Floats, weights: Floats, block: int = 1
+) -> tuple[Floats, Deviations | None]:
     """Return the weighted mean over members and its deviations.
 
     Args:
@@ -28,8 +51,7 @@ def deviations_of_mean(values: Floats, weights: Floats, block: int = 1) -> tuple
 
     Returns:
         mean: float64 ``(T,)``.
-        deviations: float64 ``(B, T)`` with ``deviations.T @ deviations`` the covariance of the mean, Student's
-            factor included; None if there are fewer than two independent blocks.
+        deviations: With ``R // block - 1`` degrees of freedom; None if there are fewer than two blocks.
     """
     mean = (weights * values).sum(axis=0)
     num_blocks = len(values) // block
@@ -38,4 +60,30 @@ def deviations_of_mean(values: Floats, weights: Floats, block: int = 1) -> tuple
     # A last, incomplete block joins the one before it.
     starts = np.arange(num_blocks) * block
     residuals = np.add.reduceat(weights * (values - mean), starts, axis=0)
-    return mean, residuals * np.sqrt(num_blocks / (num_blocks - 1)) * student_factor(num_blocks)
+    return mean, Deviations(residuals * np.sqrt(num_blocks / (num_blocks - 1)), num_blocks - 1)
+
+
+def student_factor(dof: ArrayLike) -> Floats:
+    """Return by how much a standard error must grow to cover like one that is known.
+
+    The ratio of the 97.5 % quantiles of Student's t and the normal distribution, so that value +- 1.96 stds
+    covers 95 % also where few randomizations were run.
+    """
+    factor: Floats = np.asarray(student_t.ppf(0.975, np.asarray(dof, dtype=float)) / _NORMAL_QUANTILE)
+    return factor
+
+
+def widened(variance: Floats, squares_by_dof: Floats) -> Floats:
+    """Widen variances by Student's factor for the degrees of freedom of all their sources together.
+
+    Args:
+        variance: Sum of the sources' variances v.
+        squares_by_dof: Sum of v^2 / dof, same shape.
+
+    Returns:
+        The variances times the squared factor at Welch and Satterthwaite's degrees of freedom,
+        ``(sum v)^2 / sum (v^2 / dof)``.
+    """
+    uncertain = squares_by_dof > 0
+    dof = np.where(uncertain, variance**2 / np.where(uncertain, squares_by_dof, 1.0), np.inf)
+    return variance * student_factor(dof) ** 2

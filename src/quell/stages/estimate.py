@@ -18,7 +18,7 @@ from attrs import evolve, field, frozen
 from numpy.typing import NDArray
 
 from ..circuits.observables import Settings
-from ..kernels.statistics import deviations_of_mean
+from ..kernels.statistics import Deviations, deviations_of_mean, widened
 
 Floats = NDArray[np.float64]
 
@@ -32,17 +32,17 @@ class Terms:
         weights: Share of shots of each member, float64 ``(R, T)``, summing to one over R.
         settings: Which terms, where they were measured, and how they add up.
         scale: What the raw terms were multiplied with since, float64 ``(T,)``.
-        spread: Deviations of the mean over randomizations, float64 ``(B, T)``, independent between settings;
-            None until the axis is reduced, or where it has one member only.
-        common: Deviations shared by all settings (calibrations), float64 ``(C, T)``.
+        spread: Deviations of the mean over randomizations, independent between settings; None until the axis
+            is reduced, or where it has one member only.
+        common: Deviations shared by all settings, one entry per source (calibrations).
     """
 
     values: Floats
     weights: Floats
     settings: Settings
     scale: Floats
-    spread: Floats | None = None
-    common: Floats = field(factory=lambda: np.zeros((0, 0)))
+    spread: Deviations | None = None
+    common: tuple[Deviations, ...] = ()
 
     @cached_property
     def _partial(self) -> tuple[sp.csr_array, NDArray[np.int64]]:
@@ -69,14 +69,17 @@ class Terms:
         """
         size = len(self.settings.constants)
         if self.spread is None:
-            variance = shot_variance.copy()
-        else:
+            variance, squares = shot_variance.copy(), np.zeros(size)
+        else:  # settings are randomized independently, so their parts of an observable add in squares
             partial, owner = self._partial
-            squares = ((partial @ self.spread.T) ** 2).sum(axis=1)
-            variance = np.bincount(owner, squares, minlength=size).astype(float)
-        if self.common.size:
-            variance += ((self.settings.contraction @ self.common.T) ** 2).sum(axis=1)
-        return variance
+            parts = ((partial @ self.spread.rows.T) ** 2).sum(axis=1)
+            variance = np.bincount(owner, parts, minlength=size).astype(float)
+            squares = np.bincount(owner, parts**2 / self.spread.dof, minlength=size).astype(float)
+        for shared in self.common:
+            part = ((self.settings.contraction @ shared.rows.T) ** 2).sum(axis=1)
+            variance += part
+            squares += part**2 / shared.dof
+        return widened(variance, squares)
 
 
 @frozen(eq=False)

@@ -17,6 +17,7 @@ from attrs import evolve, frozen
 from ..calibration.readout import ReadoutCalibration, TwirledReadout
 from ..circuits.ensemble import Ensemble
 from ..circuits.observables import expand_projectors
+from ..kernels.statistics import Deviations
 from .base import Stage
 from .estimate import Estimate
 
@@ -73,20 +74,19 @@ class Trex(Stage[Ensemble, Ensemble, Any, Estimate]):
         terms, settings = estimate.terms, estimate.terms.settings
         codes, which = np.unique(settings.codes, axis=0, return_inverse=True)
         factors, deviations = calibration.damping(settings.qubits, codes)
-        sigma = np.sqrt((deviations**2).sum(axis=0))
+        sigma = np.sqrt(deviations.variance)
         weak = np.abs(factors) < _SIGNIFICANT * sigma
         # A divisor of at least one sigma keeps value and error bar finite; the error bar is then of order one.
         divisor = np.where(weak, np.copysign(np.maximum(np.abs(factors), sigma), factors), factors)
-        relative = deviations / divisor
-        scale = (1 - np.where(weak, 0.0, (relative**2).sum(axis=0))) / divisor
+        scale = (1 - np.where(weak, 0.0, deviations.variance / divisor**2)) / divisor
         values = terms.values * scale[which]
         mean = (terms.weights * values).sum(axis=0)
         changed = evolve(
             terms,
             values=values,
             scale=terms.scale * scale[which],
-            spread=None if terms.spread is None else terms.spread * scale[which],
-            common=-relative[:, which] * mean,
+            spread=None if terms.spread is None else terms.spread.scaled(scale[which]),
+            common=(*terms.common, Deviations(-deviations.rows[:, which] * (mean / divisor[which]), deviations.dof)),
         )
         details = dict(estimate.details)
         details["readout_damping"] = (float(factors.min()), float(factors.max()))
