@@ -26,9 +26,10 @@ from qiskit import QuantumCircuit
 from qiskit.circuit import pauli_twirl_2q_gates
 
 import quell
+from quell.circuits.bound import BoundForm
 from quell.circuits.gatesets import choose
+from quell.circuits.parametric import ParametricForm
 from quell.circuits.program import Program
-from quell.circuits.render import BoundForm, ParametricForm
 from quell.circuits.template import template_of
 from quell.circuits.twirling import draws_of
 

@@ -46,6 +46,7 @@ __all__ = [  # noqa: RUF022  # grouped by what a user looks for
     "CalibrationError",
     "ExecutionError",
     "MissingDependencyError",
+    "__version__",
 ]
 
 if TYPE_CHECKING:

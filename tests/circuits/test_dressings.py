@@ -111,12 +111,20 @@ def test_affine_terms_that_cancel_disappear():
     assert (a + a).value(np.array([[1.0, 10.0]])) == pytest.approx([26])
 
 
-def test_equal_expressions_share_an_atom_and_close_ones_do_not():
+def test_affine_expressions_become_coefficients_of_their_parameters():
     atoms = Atoms()
-    first = atoms.affine(0.1234567890123456 * A)
-    assert atoms.affine(0.1234567890123456 * A) == first
-    assert atoms.affine(0.1234567890123457 * A) != first
-    assert len(atoms.expressions) == 2
+    assert atoms.affine(2 * A - B / 4 + 0.5) == Affine(0.5, {0: 2.0, 1: -0.25})
+    assert atoms.affine(-A) + atoms.affine(A) == Affine()
+    assert set(atoms.expressions) == {A, B}
+
+
+def test_other_expressions_are_atoms_shared_where_they_are_equal():
+    atoms = Atoms()
+    first = atoms.affine(A * B)
+    assert atoms.affine(A * B) == first
+    assert atoms.affine(A.sin()) != first
+    assert atoms.affine(A.sin() + 1).terms
+    assert atoms.affine(A.log()).terms == {len(atoms.expressions) - 1: 1.0}
 
 
 def test_a_parameter_named_like_an_expression_is_another_atom():

@@ -6,9 +6,10 @@ from qiskit.circuit.classical import expr, types
 from qiskit.quantum_info import Operator, Statevector
 
 from quell import twirl
+from quell.circuits.bound import BoundForm
 from quell.circuits.gatesets import GATE_SETS
+from quell.circuits.parametric import ParametricForm, emit
 from quell.circuits.program import Program
-from quell.circuits.render import BoundForm, ParametricForm, emit
 from quell.circuits.template import template_of
 from quell.circuits.twirling import MeasureTwirl, draws_of, twirled_template
 from quell.kernels.draws import Key

@@ -31,9 +31,10 @@ from qiskit.circuit.library import (
 from qiskit.quantum_info import Statevector, random_clifford, random_unitary
 
 from quell import twirl
+from quell.circuits.bound import BoundForm
 from quell.circuits.gatesets import GATE_SETS
+from quell.circuits.parametric import ParametricForm
 from quell.circuits.program import Program
-from quell.circuits.render import BoundForm, ParametricForm
 from quell.circuits.template import template_of
 from quell.circuits.twirling import draws_of, twirled_template
 

@@ -60,7 +60,9 @@ class ReadoutCalibration:
         factors, deviations = deviations_of_mean(values, weights, self.block)
         total = shots.sum()
         if deviations is None:  # one randomization: the shots are all there is
-            return factors, Deviations(np.diag(np.sqrt(np.maximum((1 - factors**2) / total, 2 / total**2))), np.inf)
+            return factors, Deviations(
+                np.diag(np.sqrt(np.maximum((1 - factors**2) / total, 2 / total**2))), np.inf
+            )
         # No factor is known better than its shots allow, also where all of them agreed.
         agreed = deviations.variance == 0
         if agreed.any():

@@ -1,6 +1,6 @@
 """Dressings: runs of single-qubit gates as Euler angles that are affine in the user's parameters.
 
-An *atom* is one parameter expression as the user wrote it (``theta``, ``2 * a + b``, ``sin(a)``). Every
+An *atom* is a parameter, or an expression that is not affine in parameters (``sin(a)``, ``a * b``). Every
 gate known here has Euler angles affine in its own parameters, and most products of such gates are again
 affine in the atoms (`compose`), so a dressing costs one multiply-add per angle and parameter set. The few
 products that are not (for example ``rx(a)`` before ``ry(b)``) keep their gates and are multiplied as
@@ -81,7 +81,7 @@ _PHASE_GATES: Final = frozenset({"rz", "p", "u1"})
 
 
 class Atoms:
-    """Numbers the parameter expressions of a circuit; their text and parameters are the key.
+    """Numbers what the angles of a circuit depend on; text and parameters of an expression are its key.
 
     Text alone is not enough: a parameter may be named ``2*a``.
     """
@@ -96,11 +96,21 @@ class Atoms:
             return Affine(float(value))
         if not value.parameters:
             return Affine(float(value.numeric()))
+        if isinstance(value, Parameter):
+            return Affine(0.0, {self._number(value): 1.0})
+        gradient = {p: value.gradient(p) for p in sorted(value.parameters, key=lambda p: str(p.name))}
+        if any(isinstance(slope, ParameterExpression) and slope.parameters for slope in gradient.values()):
+            return Affine(0.0, {self._number(value): 1.0})
+        const = float(value.bind(dict.fromkeys(value.parameters, 0.0)).numeric())
+        slopes = {self._number(p): float(np.real(complex(slope))) for p, slope in gradient.items()}
+        return Affine(const, {atom: slope for atom, slope in slopes.items() if slope})
+
+    def _number(self, value: ParameterExpression) -> int:
         key = str(value), frozenset(value.parameters)
         if key not in self._index:
             self._index[key] = len(self.expressions)
             self.expressions.append(value)
-        return Affine(0.0, {self._index[key]: 1.0})
+        return self._index[key]
 
 
 def gate_euler(operation: Operation, atoms: Atoms) -> Euler | None:

@@ -26,8 +26,9 @@ from qiskit.primitives.containers.sampler_pub import SamplerPub
 from qiskit.providers import BackendV2
 from qiskit.transpiler import Target
 
+from ..circuits.bound import BoundForm
+from ..circuits.parametric import ParametricForm
 from ..circuits.program import Program
-from ..circuits.render import BoundForm, ParametricForm
 from ..circuits.samples import Samples
 from ..errors import ExecutionError, InputError, Problem
 

@@ -46,7 +46,9 @@ def octets(key: Key, stream: int, start: int, stop: int, width: int) -> NDArray[
     if width == 0 or stop <= start:
         return np.zeros((max(stop - start, 0), width), dtype=np.uint8)
     blocks = -(-width // _BYTES_PER_BLOCK)
-    raw = _generator(key, start * blocks, stream).random_raw((stop - start) * blocks * (_BYTES_PER_BLOCK // 8))
+    raw = _generator(key, start * blocks, stream).random_raw(
+        (stop - start) * blocks * (_BYTES_PER_BLOCK // 8)
+    )
     # Little-endian on every platform, so that a seed means the same plan everywhere.
     return raw.astype("<u8", copy=False).view(np.uint8).reshape(stop - start, -1)[:, :width]
 

@@ -39,9 +39,7 @@ class Deviations:
         return evolve(self, rows=self.rows * factors)
 
 
-def deviations_of_mean(
-    values: Floats, weights: Floats, block: int = 1
-) -> tuple[Floats, Deviations | None]:
+def deviations_of_mean(values: Floats, weights: Floats, block: int = 1) -> tuple[Floats, Deviations | None]:
     """Return the weighted mean over members and its deviations.
 
     Args:

@@ -146,7 +146,11 @@ def _requests(
 
 
 def _is_precision(value: Any) -> bool:
-    return isinstance(value, (int, float, np.number)) and not isinstance(value, bool) and bool(0 < value < math.inf)
+    return (
+        isinstance(value, (int, float, np.number))
+        and not isinstance(value, bool)
+        and bool(0 < value < math.inf)
+    )
 
 
 def _request(

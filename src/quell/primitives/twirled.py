@@ -9,8 +9,8 @@ from qiskit import QuantumCircuit
 from qiskit.circuit import Parameter
 
 from ..circuits.gatesets import choose
+from ..circuits.parametric import ParametricForm
 from ..circuits.program import Program
-from ..circuits.render import ParametricForm
 from ..circuits.template import template_of
 from ..circuits.twirling import draws_of
 from ..errors import InputError, Problem

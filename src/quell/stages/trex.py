@@ -86,7 +86,10 @@ class Trex(Stage[Ensemble, Ensemble, Any, Estimate]):
             values=values,
             scale=terms.scale * scale[which],
             spread=None if terms.spread is None else terms.spread.scaled(scale[which]),
-            common=(*terms.common, Deviations(-deviations.rows[:, which] * (mean / divisor[which]), deviations.dof)),
+            common=(
+                *terms.common,
+                Deviations(-deviations.rows[:, which] * (mean / divisor[which]), deviations.dof),
+            ),
         )
         details = dict(estimate.details)
         details["readout_damping"] = (float(factors.min()), float(factors.max()))

@@ -22,10 +22,11 @@ from qiskit.quantum_info import SparsePauliOp
 from qiskit.transpiler import Target
 
 from .. import pipeline
+from ..circuits.bound import BoundForm
 from ..circuits.ensemble import Ensemble
 from ..circuits.observables import LETTERS, expand_projectors, parse
+from ..circuits.parametric import ParametricForm
 from ..circuits.program import Program
-from ..circuits.render import BoundForm, ParametricForm
 from ..circuits.samples import Samples
 from ..circuits.template import template_of
 from ..errors import InputError
