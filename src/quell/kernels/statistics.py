@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 from attrs import evolve, frozen
 from numpy.typing import ArrayLike, NDArray
-from scipy.stats import t as student_t
+from scipy.special import stdtrit
 
 Floats = NDArray[np.float64]
 _NORMAL_QUANTILE = 1.959963984540054
@@ -67,7 +67,9 @@ def student_factor(dof: ArrayLike) -> Floats:
     The ratio of the 97.5 % quantiles of Student's t and the normal distribution, so that value +- 1.96 stds
     covers 95 % also where few randomizations were run.
     """
-    factor: Floats = np.asarray(student_t.ppf(0.975, np.asarray(dof, dtype=float)) / _NORMAL_QUANTILE)
+    freedom = np.asarray(dof, dtype=float)
+    known = freedom > 1e12  # the quantile function knows no infinity
+    factor: Floats = np.where(known, 1.0, stdtrit(np.where(known, 1.0, freedom), 0.975) / _NORMAL_QUANTILE)
     return factor
 
 
