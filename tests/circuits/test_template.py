@@ -4,8 +4,8 @@ from qiskit import ClassicalRegister, QuantumCircuit, QuantumRegister
 from qiskit.circuit import Clbit, Gate, Parameter, Qubit
 from qiskit.circuit.library import CXGate, ECRGate, GlobalPhaseGate, RZZGate, iSwapGate
 
-from quell.circuits.template import check_bound, template_of, with_idles
-from quell.errors import InputError
+from quell.circuits.idles import with_idles
+from quell.circuits.template import template_of
 from quell.kernels.paulis import CLIFFORDS, MULTIPLY, PAULIS
 
 A, B = Parameter("a"), Parameter("b")
@@ -328,11 +328,3 @@ def test_barriers_of_the_circuit_survive_idles():
     ]
     order = [i for i in order if i is not None]
     assert order.index(1) < order.index(2) < order.index(3) < min(order.index(i) for i in (4, 5, 6))
-
-
-def test_check_bound_names_the_parameters():
-    circuit = QuantumCircuit(1)
-    circuit.rx(A, 0)
-    with pytest.raises(InputError, match=r"circuits\[0\].*\(a\)"):
-        check_bound(circuit, "circuits[0]")
-    check_bound(circuit.assign_parameters([0.1]), "circuits[0]")

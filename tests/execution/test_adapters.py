@@ -18,7 +18,7 @@ from quell.circuits.gatesets import choose
 from quell.circuits.program import Program
 from quell.circuits.template import template_of
 from quell.circuits.twirling import draws_of
-from quell.execution import adapters
+from quell.execution import runner
 from quell.execution.adapters import runner_for
 from quell.testing.backends import CountingBackend, FailingBackend
 
@@ -88,7 +88,7 @@ def test_chunks_of_any_size_return_all_members_in_order(monkeypatch):
     circuit.measure([0, 1], [0, 1])
     flips = [0, 1, 1, 0, 1, 0, 0, 1, 1, 1]
     program = program_of(circuit, values=[[np.pi * flip] for flip in flips], randomizations=3)
-    monkeypatch.setattr(adapters, "_CHUNK_BYTES", 400)
+    monkeypatch.setattr(runner, "CHUNK_BYTES", 400)
     for mode in (
         AerSimulator(),
         CountingBackend(max_circuits=4),
@@ -126,7 +126,7 @@ def test_failure_keeps_what_was_measured_and_names_the_cause():
 
 
 def test_a_failing_sampler_keeps_earlier_calls(monkeypatch):
-    monkeypatch.setattr(adapters, "_CHUNK_BYTES", 400)
+    monkeypatch.setattr(runner, "CHUNK_BYTES", 400)
     calls = []
 
     def flaky(pubs):

@@ -49,9 +49,9 @@ def test_a_job_goes_from_running_to_done_and_keeps_its_result_and_samples():
 
 
 def test_a_cancelled_job_says_so(monkeypatch):
-    from quell.execution import adapters
+    from quell.execution import runner
 
-    monkeypatch.setattr(adapters, "_CHUNK_BYTES", 100)
+    monkeypatch.setattr(runner, "CHUNK_BYTES", 100)
     gate, job = started()
     assert job.cancel()
     gate.open.set()

@@ -6,7 +6,7 @@ from hypothesis.extra.numpy import arrays
 from scipy.sparse import csr_array
 
 from quell.errors import InputError
-from quell.kernels import parities
+from quell.kernels import bitplanes, totals
 from quell.kernels.parities import (
     bit_planes,
     concatenate_bits,
@@ -59,8 +59,8 @@ def cases(draw):
 @pytest.fixture(params=["large blocks", "small blocks"], autouse=True)
 def block_size(request, monkeypatch):
     if request.param == "small blocks":
-        monkeypatch.setattr(parities, "_BLOCK_BYTES", 40)
-        monkeypatch.setattr(parities, "_PLANES_BYTES", 300)
+        monkeypatch.setattr(bitplanes, "BLOCK_BYTES", 40)
+        monkeypatch.setattr(bitplanes, "PLANES_BYTES", 300)
 
 
 @settings(max_examples=60, deadline=None)
@@ -167,7 +167,7 @@ def test_equal_entries_and_explicit_zeros_of_a_matrix_are_merged():
 
 
 def test_single_terms_never_build_per_shot_values(monkeypatch):
-    monkeypatch.setattr(parities, "_unpacked", lambda words: pytest.fail("per-shot values"))
+    monkeypatch.setattr(totals, "_unpacked", lambda words: pytest.fail("per-shot values"))
     planes = bit_planes(np.array([[[0], [1], [1]]], dtype=np.uint8), 2)
     codes = np.array([[0, 0], [1, 0], [3, 0]], dtype=np.uint8)
     first, second = observable_sums(planes, codes, csr_array([[0.5, 2.0, 0], [0.5, 0, 2.0], [3.0, 0, 0]]))

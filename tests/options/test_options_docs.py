@@ -15,7 +15,9 @@ def rows(kind, prefix=""):
         if "group" in option.metadata:
             yield from rows(option.metadata["group"], f"{prefix}{option.name}.")
         else:
-            default = option.default.factory() if isinstance(option.default, attrs.Factory) else option.default
+            default = (
+                option.default.factory() if isinstance(option.default, attrs.Factory) else option.default
+            )
             yield f"| `{prefix}{option.name}` | `{default!r}` | {option.metadata['doc']} |"
 
 

@@ -288,6 +288,22 @@ def test_circuits_that_the_target_does_not_list_are_refused_by_name():
     assert backend.num_runs == 0
 
 
+def test_operations_that_targets_leave_out_are_left_to_the_backend():
+    """Reset, delay and control flow are not in this target, yet its simulator runs them."""
+    backend = CountingBackend(
+        GenericBackendV2(2, basis_gates=["cx", "rz", "sx", "x"], seed=1, noise_info=False)
+    )
+    circuit = QuantumCircuit(2, 1)
+    circuit.x(0)
+    circuit.measure(0, 0)
+    with circuit.if_test((circuit.clbits[0], 1)):
+        circuit.x(1)
+    circuit.delay(100, 0)
+    circuit.reset(0)
+    data = Estimator(backend, TWIRLED).run([(circuit, ["IZ", "ZI"])], precision=0.1).result()[0].data
+    assert data.evs == pytest.approx([1, -1])
+
+
 def test_unknown_options_are_refused_with_the_nearest_name():
     with pytest.raises(OptionsError, match="measure_mitigation"):
         Estimator(forbidden, {"resilience": {"measure_mitigaton": True}})

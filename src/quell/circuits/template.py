@@ -12,7 +12,7 @@ where each dressing ends, so dressings that nothing touches are emitted exactly 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from functools import cached_property
 from typing import Any, Final, Literal
 
@@ -22,7 +22,6 @@ from numpy.typing import NDArray
 from qiskit import QuantumCircuit
 from qiskit.circuit import CircuitInstruction, ControlFlowOp, Gate, Operation, ParameterExpression
 
-from ..errors import InputError, Problem
 from ..kernels import paulis
 from .dressings import IDENTITY, Atoms, Euler, canonical, compose, evaluate, gate_euler
 
@@ -161,8 +160,8 @@ class Template:
         return canonical(angles)
 
 
-class _Builder:
-    """The one pass over a circuit; the only mutable thing in this module."""
+class Builder:
+    """A template being written in one pass over a circuit; the only mutable thing in this module."""
 
     def __init__(self) -> None:
         self.dressings: list[dict[str, Any]] = []
@@ -171,6 +170,7 @@ class _Builder:
         self.open: dict[int, int] = {}
 
     def dressing(self, qubit: int) -> int:
+        """Return the number of the open dressing of a qubit, a new one if there is none."""
         if qubit not in self.open:
             self.open[qubit] = len(self.dressings)
             self.dressings.append(
@@ -179,6 +179,7 @@ class _Builder:
         return self.open[qubit]
 
     def gate(self, qubit: int, index: int, euler: Euler) -> None:
+        """Add a single-qubit gate to the open dressing of its qubit."""
         dressing = self.dressings[self.dressing(qubit)]
         dressing["instructions"].append(index)
         dressing["gates"].append(euler)
@@ -187,6 +188,7 @@ class _Builder:
         self.items.append(("gate", (self.open[qubit], index)))
 
     def op(self, qubits: tuple[int, ...], **attributes: Any) -> Op:
+        """Add an operation: it ends the dressings before it and begins those after it."""
         before = tuple(self.dressing(q) for q in qubits)
         self.items += [("close", d) for d in before]
         for q in qubits:
@@ -198,9 +200,11 @@ class _Builder:
         return op
 
     def close_all(self) -> None:
+        """End all open dressings."""
         self.items += [("close", d) for d in self.open.values()]
 
     def frozen_dressings(self) -> tuple[Dressing, ...]:
+        """Return the dressings, to be changed no more."""
         return tuple(
             Dressing(
                 qubit=d["qubit"],
@@ -220,7 +224,7 @@ def template_of(circuit: QuantumCircuit) -> Template:
     Layers are as early as possible; a barrier makes its qubits wait for each other and so acts as the hint
     its writer meant. Barriers do not cut dressings.
     """
-    atoms, build = Atoms(), _Builder()
+    atoms, build = Atoms(), Builder()
     qubit_index = {bit: i for i, bit in enumerate(circuit.qubits)}
     clbit_index = {bit: i for i, bit in enumerate(circuit.clbits)}
     level: dict[Any, int] = {}
@@ -306,113 +310,3 @@ def _matrices(operation: Operation) -> tuple[NDArray[np.complex128], ...]:
         return tuple(matrices)
     except Exception:  # a third-party gate without a matrix: carried, not twirled
         return ()
-
-
-def with_idles(template: Template, idle_qubits: Mapping[int, Iterable[int]]) -> Template:
-    """Return the template with twirled idles: one-qubit identities in the given layers.
-
-    Args:
-        template: A template without idles.
-        idle_qubits: For each layer, the qubits that wait in it and shall be twirled all the same.
-
-    Layers that have idles are emitted one by one between two barriers, so that a frame and its inverse stay
-    at the two ends of the wait instead of being merged by a later compilation.
-    """
-    if not any(tuple(qubits) for qubits in idle_qubits.values()):
-        return template
-    circuit = template.circuit
-    build = _Builder()
-    by_layer: dict[int, list[Op]] = {}
-    final = {op.instruction: op.before[0] for op in template.ops if template.is_final(op)}
-    for op in template.ops:  # a qubit also waits for its measurement, so those come last
-        by_layer.setdefault(template.num_layers if op.instruction in final else op.layer, []).append(op)
-    barriers = _barriers_by_layer(template)
-    pending = _gates_by_dressing(template)
-    origin: dict[int, int] = {}
-
-    def emit(op_qubits: tuple[int, ...], before: Iterable[int]) -> None:
-        for q, d in zip(op_qubits, before, strict=True):
-            for index, euler in pending.pop(d, ()):
-                build.gate(q, index, euler)
-            origin[build.dressing(q)] = d
-
-    for layer in range(template.num_layers + 1):
-        ops = by_layer.get(layer, [])
-        idles = tuple(idle_qubits.get(layer, ()))
-        build.items += [("barrier", index) for index in barriers.get(layer, ())]
-        for op in ops:
-            emit(op.qubits, op.before)
-        together = sorted({q for op in ops for q in op.qubits} | set(idles))
-        if idles:
-            build.items += [("close", build.dressing(q)) for q in together]
-            build.items.append(("sync", tuple(together)))
-        for op in ops:
-            build.op(op.qubits, instruction=op.instruction, layer=layer, matrices=op.matrices)
-        for q in idles:
-            build.op((q,), instruction=None, layer=layer)
-        if idles:
-            build.items.append(("sync", tuple(together)))
-    for d, gates in list(pending.items()):
-        q = template.dressings[d].qubit
-        for index, euler in gates:
-            build.gate(q, index, euler)
-        origin[build.dressing(q)] = d
-    build.close_all()
-    for new, old in origin.items():
-        build.dressings[new]["measured"] = template.dressings[old].measured
-    moved = {final[op.instruction]: op.before[0] for op in build.ops if op.instruction in final}
-    terminals = [Terminal(t.qubit, t.clbit, moved[t.dressing]) for t in template.terminals]
-    return Template(
-        circuit=circuit,
-        dressings=build.frozen_dressings(),
-        ops=tuple(build.ops),
-        sequence=tuple(_drop_repeated_closes(build.items)),
-        terminals=tuple(terminals),
-        expressions=template.expressions,
-        written=template.written,
-    )
-
-
-def _gates_by_dressing(template: Template) -> dict[int, list[tuple[int, Euler]]]:
-    return {
-        d: list(zip(dressing.instructions, dressing.gates, strict=True))
-        for d, dressing in enumerate(template.dressings)
-        if dressing.instructions
-    }
-
-
-def _barriers_by_layer(template: Template) -> dict[int, list[int]]:
-    """Return the circuit's barriers, each under the layer that it comes before."""
-    circuit = template.circuit
-    level: dict[int, int] = {}
-    barriers: dict[int, list[int]] = {}
-    for kind, payload in template.sequence:
-        if kind == "op":
-            op = template.ops[payload]
-            level.update(dict.fromkeys(op.qubits, op.layer + 1))
-        elif kind == "barrier":
-            qubits = [circuit.find_bit(bit).index for bit in circuit.data[payload].qubits]
-            front = max((level.get(q, 0) for q in qubits), default=0)
-            level.update(dict.fromkeys(qubits, front))
-            barriers.setdefault(front, []).append(payload)
-    return barriers
-
-
-def _drop_repeated_closes(items: Iterable[Item]) -> Iterable[Item]:
-    """Keep the first end of every dressing (a barrier asks for it before its operation does)."""
-    seen: set[int] = set()
-    for kind, payload in items:
-        if kind == "close":
-            if payload in seen:
-                continue
-            seen.add(payload)
-        yield kind, payload
-
-
-def check_bound(circuit: QuantumCircuit, path: str) -> None:
-    """Raise InputError if a circuit has unbound parameters."""
-    if circuit.num_parameters:
-        names = ", ".join(p.name for p in list(circuit.parameters)[:5])
-        raise InputError.of(
-            [Problem(path, f"has {circuit.num_parameters} unbound parameters ({names})", "pass their values")]
-        )

@@ -19,8 +19,9 @@ from attrs import frozen
 from numpy.typing import NDArray
 
 from ..kernels import draws, paulis
+from .idles import with_idles
 from .program import Frames
-from .template import Template, with_idles
+from .template import Template
 
 Group = Literal["pauli", "balanced_pauli", "local_pauli", "local_c1"]
 Strategy = Literal["active", "active-accum", "active-circuit", "all"]

@@ -14,7 +14,7 @@ from qiskit.providers import JobStatus
 
 from ..circuits.samples import Samples
 from ..pipeline import Plan, leaves
-from .adapters import Progress, Runner
+from .runner import Progress, Runner
 
 
 def _silent(done: int, total: int) -> None:

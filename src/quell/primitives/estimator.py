@@ -3,25 +3,25 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
 from attrs import frozen
-from qiskit.primitives import BaseEstimatorV2, DataBin, PrimitiveResult, PubResult
+from qiskit.primitives import BaseEstimatorV2, DataBin, PubResult
 from qiskit.primitives.containers.estimator_pub import EstimatorPub, EstimatorPubLike
 
 from .. import pipeline
 from ..build import Shots, estimator_stages
 from ..circuits.ensemble import Ensemble
 from ..circuits.observables import parse
-from ..circuits.samples import Samples
 from ..circuits.template import template_of
 from ..errors import InputError, Problem
-from ..execution.adapters import Progress, Runner, runner_for
+from ..execution.adapters import Runner, runner_for
 from ..execution.jobs import Job
 from ..options import EstimatorOptions, ResolvedEstimator, finalize, twirling_shots
 from ..stages.estimate import Estimate
+from .base import Primitive, is_binding
 from .inputs import MAX_SHOTS, check_parameter_values, check_target, measuring, without_final_measurements
 
 
@@ -35,50 +35,19 @@ class _Request:
     shots: Shots
 
 
-class Estimator(BaseEstimatorV2):
+class Estimator(Primitive[EstimatorOptions], BaseEstimatorV2):
     """Estimate expectation values with error mitigation, on any device.
 
-    Args:
-        mode: A `BackendV2`, a `BaseSamplerV2`, or a function that takes a list of `SamplerPub` and returns one
-            result per PUB.
-        options: `EstimatorOptions` or a dict of them; copied.
+    See `Primitive` for the arguments; `options` are `EstimatorOptions`.
 
     Example:
         >>> estimator = Estimator(backend, {"twirling": {"enable_gates": True}})
         >>> job = estimator.run([(circuit, "ZZ")], precision=0.01)
         >>> print(job.plan())
         >>> value, error = job.result()[0].data.evs, job.result()[0].data.stds
-
-    Raises:
-        InputError: `mode` cannot run circuits.
-        OptionsError: Options are unknown or out of range.
     """
 
-    def __init__(
-        self,
-        mode: Any,
-        options: EstimatorOptions | Mapping[str, Any] | None = None,
-        *,
-        progress: Progress | None = None,
-    ) -> None:
-        self._mode = mode
-        self._options = EstimatorOptions.of(options)
-        self._progress = progress
-        runner_for(mode)
-
-    @property
-    def options(self) -> EstimatorOptions:
-        """The options; assignments are checked at once and take effect at the next run."""
-        return self._options
-
-    @options.setter
-    def options(self, value: EstimatorOptions | Mapping[str, Any]) -> None:
-        self._options = EstimatorOptions.of(value)
-
-    @property
-    def mode(self) -> Any:
-        """What the circuits run on."""
-        return self._mode
+    _options_class = EstimatorOptions
 
     def run(self, pubs: Iterable[EstimatorPubLike], *, precision: float | None = None) -> Job:
         """Plan and start estimating.
@@ -103,14 +72,11 @@ class Estimator(BaseEstimatorV2):
         tasks = [(estimator_stages(resolved, request.shots), request.ensemble) for request in requests]
         plan = pipeline.plan(tasks, rng)
 
-        def finish(samples: list[Samples]) -> PrimitiveResult[PubResult]:
-            estimates = pipeline.combine(plan, samples)
-            results = [_pub_result(r, e, resolved) for r, e in zip(requests, estimates, strict=True)]
-            return PrimitiveResult(results, metadata=_metadata(plan, resolved, runner))
+        def results(estimates: list[Estimate]) -> list[PubResult]:
+            return [_pub_result(r, e, resolved) for r, e in zip(requests, estimates, strict=True)]
 
-        job = Job(plan, runner, finish, seed=resolved.seed, progress=self._progress)
-        job.submit()
-        return job
+        metadata = {"resilience": {"measure_mitigation": resolved.measure_mitigation}}
+        return self._submit(plan, runner, resolved, results, metadata)
 
 
 def _requests(
@@ -160,7 +126,7 @@ def _request(
     values = pub.parameter_values.as_array(circuit.parameters)
     observables, problems = parse(pub.observables, circuit.num_qubits, path)
     problems += check_parameter_values(values, circuit, path)
-    problems += check_target(circuit, runner.target if _is_binding(runner) else None, path)
+    problems += check_target(circuit, runner.target if is_binding(runner) else None, path)
     if pub.precision is not None:
         if not _is_precision(pub.precision):
             problems.append(
@@ -197,11 +163,6 @@ def _request(
     return _Request(pub, ensemble, requested, shots), problems
 
 
-def _is_binding(runner: Runner) -> bool:
-    """Whether the target's list of gates is all the device runs; simulators often run more."""
-    return not getattr(runner, "takes_binds", False)
-
-
 def _pub_result(request: _Request, estimate: Estimate, options: ResolvedEstimator) -> PubResult:
     shape = request.pub.shape
     data = DataBin(
@@ -229,31 +190,4 @@ def _pub_result(request: _Request, estimate: Estimate, options: ResolvedEstimato
     return PubResult(data, metadata)
 
 
-def _metadata(plan: pipeline.Plan, options: ResolvedEstimator, runner: Runner) -> dict[str, Any]:
-    total = pipeline.cost(plan)
-    return {
-        "version": 2,
-        "backend": runner.name,
-        "twirling": _twirling_metadata(options),
-        "resilience": {"measure_mitigation": options.measure_mitigation},
-        "seed": options.seed,
-        "circuits": total.circuits,
-        "shots": total.shots,
-        "calibration_shots": total.calibration_shots,
-    }
-
-
-def _twirling_metadata(options: Any) -> dict[str, Any]:
-    twirling = options.twirling
-    return {
-        "enable_gates": twirling.gates,
-        "enable_measure": twirling.measure,
-        "num_randomizations": twirling.num_randomizations,
-        "shots_per_randomization": twirling.shots_per_randomization,
-        "strategy": twirling.strategy,
-        "group": twirling.group,
-    }
-
-
 EstimatorV2 = Estimator
-Pubs = Sequence[EstimatorPubLike]

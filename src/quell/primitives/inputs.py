@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 from qiskit import ClassicalRegister, QuantumCircuit
+from qiskit.circuit import Gate
 from qiskit.transpiler import Target
 
 from ..circuits.template import template_of
 from ..errors import Problem
 
-#: Operations that no target lists because no hardware executes them.
-_NOT_LISTED: Final = frozenset({"barrier", "measure", "store", "break_loop", "continue_loop", "snapshot"})
 MAX_SHOTS: Final = 2**31
 
 
@@ -30,7 +29,11 @@ def check_parameter_values(
 
 
 def check_target(circuit: QuantumCircuit, target: Target | None, path: str) -> Iterator[Problem]:
-    """Yield a problem for every kind of instruction that the device does not list on those qubits."""
+    """Yield a problem for every kind of gate that the device does not list on those qubits.
+
+    Only unitary gates: targets often leave out measurements, resets, delays and control flow that the device
+    runs all the same.
+    """
     if target is None:
         return
     if target.num_qubits is not None and circuit.num_qubits > target.num_qubits:
@@ -40,7 +43,6 @@ def check_target(circuit: QuantumCircuit, target: Target | None, path: str) -> I
             "transpile it",
         )
         return
-    names = set(target.operation_names)
     missing: dict[str, tuple[int, ...]] = {}
     seen: set[tuple[str, tuple[int, ...]]] = set()
     index = {bit: i for i, bit in enumerate(circuit.qubits)}
@@ -48,15 +50,10 @@ def check_target(circuit: QuantumCircuit, target: Target | None, path: str) -> I
         operation = instruction.operation
         qubits = tuple(index[bit] for bit in instruction.qubits)
         key = (operation.name, qubits)
-        if key in seen or operation.name in missing or operation.name in _NOT_LISTED:
+        if key in seen or operation.name in missing or not isinstance(operation, Gate):
             continue
         seen.add(key)
-        if getattr(operation, "_directive", False):
-            continue
-        listed = operation.name in names
-        if not listed or not (
-            _is_variable(operation) or target.instruction_supported(operation.name, qubits)
-        ):
+        if not target.instruction_supported(operation.name, qubits):
             missing[operation.name] = qubits
     for name, qubits in missing.items():
         yield Problem(
@@ -64,11 +61,6 @@ def check_target(circuit: QuantumCircuit, target: Target | None, path: str) -> I
             f"has {name!r} on qubits {list(qubits)}, which the backend's target does not list",
             "transpile(circuit, backend)",
         )
-
-
-def _is_variable(operation: Any) -> bool:
-    """Whether an operation acts on any number of qubits, so a target cannot list them."""
-    return hasattr(operation, "blocks")
 
 
 def without_final_measurements(circuit: QuantumCircuit) -> QuantumCircuit:

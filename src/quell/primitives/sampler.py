@@ -2,26 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
 from attrs import frozen
-from qiskit.primitives import BaseSamplerV2, BitArray, DataBin, PrimitiveResult, SamplerPubResult
+from qiskit.primitives import BaseSamplerV2, BitArray, DataBin, SamplerPubResult
 from qiskit.primitives.containers.sampler_pub import SamplerPub, SamplerPubLike
 
 from .. import pipeline
 from ..build import Shots, sampler_stages
 from ..circuits.ensemble import Ensemble
 from ..circuits.observables import Observables
-from ..circuits.samples import Samples
 from ..circuits.template import template_of
 from ..errors import InputError, Problem
-from ..execution.adapters import Progress, Runner, runner_for
+from ..execution.adapters import Runner, runner_for
 from ..execution.jobs import Job
 from ..options import ResolvedSampler, SamplerOptions, finalize, sampler_shots
 from ..stages.merge import Merged
-from .estimator import _is_binding, _twirling_metadata
+from .base import Primitive, is_binding
 from .inputs import MAX_SHOTS, check_parameter_values, check_target
 
 
@@ -32,44 +31,13 @@ class _Request:
     shots: tuple[int, ...]
 
 
-class Sampler(BaseSamplerV2):
+class Sampler(Primitive[SamplerOptions], BaseSamplerV2):
     """Sample circuits with twirling, on any device.
 
-    Args:
-        mode: A `BackendV2`, a `BaseSamplerV2`, or a function that takes a list of `SamplerPub` and returns one
-            result per PUB.
-        options: `SamplerOptions` or a dict of them; copied.
-
-    Raises:
-        InputError: `mode` cannot run circuits.
-        OptionsError: Options are unknown or out of range.
+    See `Primitive` for the arguments; `options` are `SamplerOptions`.
     """
 
-    def __init__(
-        self,
-        mode: Any,
-        options: SamplerOptions | Mapping[str, Any] | None = None,
-        *,
-        progress: Progress | None = None,
-    ) -> None:
-        self._mode = mode
-        self._options = SamplerOptions.of(options)
-        self._progress = progress
-        runner_for(mode)
-
-    @property
-    def options(self) -> SamplerOptions:
-        """The options; assignments are checked at once and take effect at the next run."""
-        return self._options
-
-    @options.setter
-    def options(self, value: SamplerOptions | Mapping[str, Any]) -> None:
-        self._options = SamplerOptions.of(value)
-
-    @property
-    def mode(self) -> Any:
-        """What the circuits run on."""
-        return self._mode
+    _options_class = SamplerOptions
 
     def run(self, pubs: Iterable[SamplerPubLike], *, shots: int | None = None) -> Job:
         """Plan and start sampling.
@@ -91,23 +59,10 @@ class Sampler(BaseSamplerV2):
         ]
         plan = pipeline.plan(tasks, rng)
 
-        def finish(samples: list[Samples]) -> PrimitiveResult[SamplerPubResult]:
-            merged = pipeline.combine(plan, samples)
-            results = [_pub_result(r, m) for r, m in zip(requests, merged, strict=True)]
-            total = pipeline.cost(plan)
-            metadata = {
-                "version": 2,
-                "backend": runner.name,
-                "twirling": _twirling_metadata(resolved),
-                "seed": resolved.seed,
-                "circuits": total.circuits,
-                "shots": total.shots,
-            }
-            return PrimitiveResult(results, metadata=metadata)
+        def results(merged: list[Merged]) -> list[SamplerPubResult]:
+            return [_pub_result(r, m) for r, m in zip(requests, merged, strict=True)]
 
-        job = Job(plan, runner, finish, seed=resolved.seed, progress=self._progress)
-        job.submit()
-        return job
+        return self._submit(plan, runner, resolved, results, {})
 
 
 def _requests(
@@ -132,7 +87,7 @@ def _requests(
         values = pub.parameter_values.as_array(pub.circuit.parameters)
         found = [
             *check_parameter_values(values, pub.circuit, path),
-            *check_target(pub.circuit, runner.target if _is_binding(runner) else None, path),
+            *check_target(pub.circuit, runner.target if is_binding(runner) else None, path),
         ]
         if not pub.circuit.cregs:
             found.append(Problem(f"{path}.circuit", "has no classical register", "add measurements"))

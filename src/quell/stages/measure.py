@@ -87,9 +87,12 @@ class Measure(Stage[Ensemble, Program, Samples, Estimate]):
                 samples.bits[residue.register], samples.num_bits[residue.register], samples.shots
             )
             bit_of_qubit = _bits_of(residue)
-            by_setting = settings.contraction.tocsc()
+            parts, element, setting_of_part = _parts(settings)
+            bounds, floors = parities.observable_spreads(settings.codes, parts)
         for setting in range(program.num_settings if results else 0):
             terms = slice(*np.searchsorted(settings.setting, [setting, setting + 1]))
+            own = slice(*np.searchsorted(setting_of_part, [setting, setting + 1]))
+            rows = element[own]
             here = planes.select_members(range(setting * members, (setting + 1) * members))
             flips = program.flips(setting * members, (setting + 1) * members)[:, residue.columns]
             here = here.select(bit_of_qubit).flipped(flips)
@@ -97,17 +100,19 @@ class Measure(Stage[Ensemble, Program, Samples, Estimate]):
             shots = here.shots.astype(float)
             values[:, terms] = parities.term_sums(here, codes) / np.maximum(shots, 1)[:, None]
             weights[:, terms] = (shots / shots.sum())[:, None]
-            block = sp.csr_array(by_setting[:, terms])
-            rows = np.flatnonzero(np.diff(block.indptr))
-            block = block[rows]
-            first, second = parities.observable_sums(here, codes, block)
-            bounds, floors = parities.observable_spreads(codes, block)
-            variance[:, rows] += parities.variance_of_mean(first, second, here.shots, bounds, floors)
+            first, second = parities.observable_sums(here, codes, parts[own, terms])
+            variance[:, rows] += parities.variance_of_mean(
+                first, second, here.shots, bounds[own], floors[own]
+            )
             total = here.shots.sum(keepdims=True)
             pooled[rows] += parities.variance_of_mean(
-                first.sum(axis=0, keepdims=True), second.sum(axis=0, keepdims=True), total, bounds, floors
+                first.sum(axis=0, keepdims=True),
+                second.sum(axis=0, keepdims=True),
+                total,
+                bounds[own],
+                floors[own],
             )[0]
-            floor[rows] += floors / float(total[0]) ** 2
+            floor[rows] += floors[own] / float(total[0]) ** 2
         terms_ = Terms(values, weights, settings, scale=np.ones(num_terms))
         shape = settings.shape
         axes = (members,) if residue.randomized else ()
@@ -136,3 +141,17 @@ def _bits_of(residue: MeasureResidue) -> NDArray[np.int64]:
     bits = {circuit.find_bit(bit).index: i for i, bit in enumerate(_register(circuit, residue.register))}
     terminals = residue.program.template.terminals
     return np.array([bits[terminals[column].clbit] for column in residue.columns], dtype=np.int64)
+
+
+def _parts(settings: Settings) -> tuple[sp.csr_array, NDArray[np.int64], NDArray[np.int64]]:
+    """Split PUB elements into what each setting measures of them.
+
+    Returns:
+        Coefficients of the parts, one row per pair (setting, element) that has terms, settings ascending; the
+        element and the setting of each row.
+    """
+    entries = settings.contraction.tocoo()
+    size = len(settings.constants)
+    pairs, row = np.unique(settings.setting[entries.col] * size + entries.row, return_inverse=True)
+    shape = (len(pairs), len(settings.setting))
+    return sp.csr_array((entries.data, (row, entries.col)), shape=shape), pairs % size, pairs // size

@@ -78,7 +78,9 @@ class Trex(Stage[Ensemble, Ensemble, Any, Estimate]):
         weak = np.abs(factors) < _SIGNIFICANT * sigma
         # A divisor of at least one sigma keeps value and error bar finite; the error bar is then of order one.
         divisor = np.where(weak, np.copysign(np.maximum(np.abs(factors), sigma), factors), factors)
-        scale = (1 - np.where(weak, 0.0, deviations.variance / divisor**2)) / divisor
+        # Where all shots agreed the variance is a bound, not a measurement: there is no bias to remove.
+        biased = ~weak & (np.abs(factors) < 1)
+        scale = (1 - np.where(biased, deviations.variance / divisor**2, 0.0)) / divisor
         values = terms.values * scale[which]
         mean = (terms.weights * values).sum(axis=0)
         changed = evolve(

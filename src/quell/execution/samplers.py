@@ -1,0 +1,115 @@
+"""Run programs with a `BaseSamplerV2`, or a function like its ``run``, and read the results of PUBs."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from attrs import define
+from qiskit.primitives import BaseSamplerV2, BitArray, DataBin, PrimitiveResult, PubResult
+from qiskit.primitives.containers.sampler_pub import SamplerPub
+from qiskit.transpiler import Target
+
+from ..circuits.parametric import ParametricForm
+from ..circuits.program import Program
+from ..circuits.samples import Samples
+from . import runner
+from .runner import Chunk, Collector, Progress, check_cancelled, chunks_of
+
+SamplerFunction = Callable[[list[SamplerPub]], Sequence[Any]]
+
+
+@define
+class CallableRunner:
+    """Runs programs through a function that takes a list of PUBs and returns one result each."""
+
+    function: Callable[[list[SamplerPub]], Sequence[Any]]
+    name: str = "callable"
+    target: Target | None = None
+
+    def run(
+        self, programs: Sequence[Program], *, seed: int | None, progress: Progress, cancelled: threading.Event
+    ) -> list[Samples]:
+        """Run programs, all chunks that fit in memory at once in one call; see `Runner`."""
+        collector = Collector(programs, progress)
+        forms: dict[int, ParametricForm] = {}
+        try:
+            batch: list[Chunk] = []
+            size_of_batch = 0
+            for chunk in chunks_of(
+                programs, lambda i: runner.CHUNK_BYTES // (8 * max(1, len(programs[i].touched_indices) * 3))
+            ):
+                check_cancelled(cancelled)
+                size = (chunk.stop - chunk.start) * max(1, len(programs[chunk.program].touched_indices)) * 24
+                if batch and size_of_batch + size > runner.CHUNK_BYTES:
+                    self._call(batch, programs, forms, collector)
+                    batch, size_of_batch = [], 0
+                batch.append(chunk)
+                size_of_batch += size
+            if batch:
+                check_cancelled(cancelled)
+                self._call(batch, programs, forms, collector)
+        except InterruptedError:
+            raise
+        except Exception as error:
+            raise collector.fail(error) from error
+        return collector.samples()
+
+    def _call(
+        self,
+        batch: list[Chunk],
+        programs: Sequence[Program],
+        forms: dict[int, ParametricForm],
+        collector: Collector,
+    ) -> None:
+        pubs = []
+        for chunk in batch:
+            if chunk.program not in forms:
+                forms[chunk.program] = ParametricForm(programs[chunk.program])
+            pubs.append(forms[chunk.program].pub(chunk.start, chunk.stop))
+        results = self.function(pubs)
+        if len(results) != len(pubs):
+            raise RuntimeError(f"{len(pubs)} PUBs were given, {len(results)} results came back")
+        for chunk, pub, result in zip(batch, pubs, results, strict=True):
+            collector.add(chunk, _samples_of_pub(result, pub))
+
+
+class SamplerRunner(CallableRunner):
+    """Runs programs through a `BaseSamplerV2`."""
+
+    def __init__(self, sampler: BaseSamplerV2) -> None:
+        def call(pubs: list[SamplerPub]) -> PrimitiveResult[PubResult]:
+            return sampler.run(pubs).result()
+
+        backend = getattr(sampler, "backend", None) or getattr(sampler, "_backend", None)
+        target = getattr(backend, "target", None)
+        super().__init__(call, type(sampler).__name__, target if isinstance(target, Target) else None)
+
+
+def _samples_of_pub(result: Any, pub: SamplerPub) -> Samples:
+    """Read a `PubResult`, a `DataBin` or a mapping from register name to `BitArray`."""
+    data = result.data if isinstance(result, PubResult) else result
+    members = int(np.prod(pub.shape, dtype=int))
+    bits, sizes, shots = {}, {}, set()
+    for register in pub.circuit.cregs:
+        try:
+            array = (
+                data[register.name] if isinstance(data, (Mapping, DataBin)) else getattr(data, register.name)
+            )
+        except (KeyError, AttributeError):
+            raise RuntimeError(f"a result has no register {register.name!r}") from None
+        if not isinstance(array, BitArray):
+            raise RuntimeError(f"register {register.name!r} holds a {type(array).__name__}, not a BitArray")
+        if array.num_bits != register.size or int(np.prod(array.shape, dtype=int)) != members:
+            raise RuntimeError(
+                f"register {register.name!r} has shape {array.shape} and {array.num_bits} bits; "
+                f"{pub.shape} and {register.size} were asked"
+            )
+        bits[register.name] = array.array.reshape(members, array.num_shots, array.array.shape[-1])
+        sizes[register.name] = array.num_bits
+        shots.add(array.num_shots)
+    if len(shots) > 1:
+        raise RuntimeError(f"registers of one PUB have different shots: {sorted(shots)}")
+    return Samples(bits, sizes, np.full(members, shots.pop() if shots else 0, dtype=np.int64))
