@@ -121,8 +121,26 @@ def test_failure_keeps_what_was_measured_and_names_the_cause():
         job.result()
     assert isinstance(error.value.__cause__, RuntimeError)
     kept = error.value.partial.chunks
-    # Bound circuits are all submitted before the first result is read; a failed submission reads none.
-    assert sum(c.stop - c.start for c, _ in kept) in (0, 24)
+    assert sum(c.stop - c.start for c, _ in kept) == 24  # three runs of eight were submitted before
+    assert all(len(samples.shots) == c.stop - c.start for c, samples in kept)
+
+
+@pytest.mark.parametrize("max_circuits", [None, 1, 7, 40])
+def test_programs_share_runs_of_equal_shots_up_to_the_limit(max_circuits):
+    """10 + 30 members of 10 shots and 5 of 20: calibration and data meet the device together."""
+    backend = CountingBackend(max_circuits=max_circuits)
+    circuit = QuantumCircuit(1, 1)
+    circuit.x(0)
+    circuit.measure(0, 0)
+    programs = [program_of(circuit, randomizations=n, shots=s) for n, s in ((10, 10), (30, 10), (5, 20))]
+    samples = run(backend, programs)
+    assert [len(s.shots) for s in samples] == [10, 30, 5]
+    assert [set(s.shots.tolist()) for s in samples] == [{10}, {10}, {20}]
+    limit = max_circuits or 100
+    sizes = [min(limit, 40 - i) for i in range(0, 40, limit)] + [
+        min(limit, 5 - i) for i in range(0, 5, limit)
+    ]
+    assert [call.num_circuits for call in backend.calls] == sizes
 
 
 def test_a_failing_sampler_keeps_earlier_calls(monkeypatch):

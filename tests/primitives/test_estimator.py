@@ -69,7 +69,7 @@ def test_run_of_the_given_backend_is_called_with_every_circuit_of_the_plan():
     job = Estimator(backend, TWIRLED).run([(ghz(), ["ZZI", "XXX"])], precision=0.05)
     result = job.result()
     assert backend.num_circuits == result.metadata["circuits"] == 32 * 2 + 32
-    assert backend.num_runs == -(-64 // 5) + -(-32 // 5)
+    assert backend.num_runs == -(-96 // 5)
     assert backend.num_shots == result.metadata["shots"]
     assert all(call.num_circuits <= 5 for call in backend.calls)
 

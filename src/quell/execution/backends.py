@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from typing import Any, Final
 
 import numpy as np
 from attrs import define, field
 from numpy.typing import NDArray
+from qiskit import QuantumCircuit
 from qiskit.providers import BackendV2
 from qiskit.transpiler import Target
 
@@ -18,12 +20,14 @@ from ..circuits.parametric import ParametricForm
 from ..circuits.program import Program
 from ..circuits.samples import Samples
 from . import runner
-from .runner import Chunk, Collector, Progress, check_cancelled, chunks_of
+from .runner import Chunk, Collector, Progress, check_cancelled
 
-#: Gates of bound circuits rendered at a time.
-_CHUNK_GATES: Final = 2_000_000
-#: Jobs submitted before the first result is read, where the device holds the circuits in this process.
-_LOCAL_WINDOW: Final = 2
+#: Gates of bound circuits submitted at a time.
+_BATCH_GATES: Final = 2_000_000
+#: Runs submitted before the first result is read: enough to keep a device busy, few enough to hold in memory.
+_WINDOW: Final = 3
+
+Batch = list[Chunk]
 
 
 @define
@@ -56,36 +60,21 @@ class BackendRunner:
         self, programs: Sequence[Program], *, seed: int | None, progress: Progress, cancelled: threading.Event
     ) -> list[Samples]:
         """Run programs chunk by chunk; see `Runner`."""
-        limit = int(self.backend.max_circuits or sys.maxsize)
         collector = Collector(programs, progress)
-        binds = self.takes_binds
+        batches = self._batches(programs)
         forms: dict[int, Any] = {}
-        pending: list[tuple[Chunk, Any]] = []
-
-        def form(index: int) -> Any:
-            if index not in forms:
-                forms.clear()
-                forms[index] = (ParametricForm if binds else BoundForm)(programs[index])
-            return forms[index]
-
-        def size(index: int) -> int:
-            if binds:
-                return min(limit, runner.CHUNK_BYTES // (32 * max(1, int(form(index).num_parameters))))
-            return min(limit, max(1, _CHUNK_GATES // max(1, len(programs[index].template.sequence) * 3)))
+        pending: list[tuple[Batch, Any]] = []
 
         def read() -> None:
-            chunk, job = pending.pop(0)
-            result = job.result()
-            if getattr(result, "success", True) is False:
-                raise RuntimeError(f"the result says: {getattr(result, 'status', 'failed')}")
-            circuit = programs[chunk.program].template.circuit
-            collector.add(chunk, _samples_of_result(result, chunk.stop - chunk.start, circuit))
+            batch, job = pending.pop(0)
+            for chunk, samples in _samples_of_result(job.result(), batch, programs):
+                collector.add(chunk, samples)
 
         try:
-            for number, chunk in enumerate(chunks_of(programs, size)):
+            for number, batch in enumerate(batches):
                 check_cancelled(cancelled)
-                pending.append((chunk, self._submit(form(chunk.program), chunk, programs, seed, number)))
-                if binds and len(pending) >= _LOCAL_WINDOW:
+                pending.append((batch, self._submit(batch, programs, forms, seed, number)))
+                if len(pending) >= _WINDOW:
                     read()
             while pending:
                 check_cancelled(cancelled)
@@ -95,60 +84,108 @@ class BackendRunner:
                 _try_cancel(job)
             raise
         except Exception as error:
-            for _, job in pending:
-                _try_cancel(job)
+            while pending:  # what was submitted before is being measured, and paid for
+                with suppress(Exception):  # the first failure is the one to report
+                    read()
             raise collector.fail(error) from error
         return collector.samples()
 
+    def _batches(self, programs: Sequence[Program]) -> Iterator[Batch]:
+        """Cut programs into runs: the same shots, at most ``max_circuits``, bounded memory.
+
+        Bound circuits of several programs share a run, so that calibrations and data meet the same device;
+        a parametric circuit has a run of its own.
+        """
+        limit = int(self.backend.max_circuits or sys.maxsize)
+        batch: Batch = []
+        room = 1.0
+        for index, program in enumerate(programs):
+            if self.takes_binds:
+                size = 32 * 3 * len(program.touched_indices) / runner.CHUNK_BYTES
+            else:
+                size = 3 * len(program.template.sequence) / _BATCH_GATES
+            share = max(1 / limit, size)
+            start = 0
+            while start < program.num_members:
+                fits = max(int((room + 1e-9) / share), 0 if batch else 1)
+                alike = not batch or (
+                    programs[batch[0].program].shots == program.shots and not self.takes_binds
+                )
+                if not (alike and fits):
+                    yield batch
+                    batch, room = [], 1.0
+                    continue
+                stop = min(program.num_members, start + fits)
+                batch.append(Chunk(index, start, stop))
+                room -= (stop - start) * share
+                start = stop
+        if batch:
+            yield batch
+
     def _submit(
-        self, form: Any, chunk: Chunk, programs: Sequence[Program], seed: int | None, number: int
+        self, batch: Batch, programs: Sequence[Program], forms: dict[int, Any], seed: int | None, number: int
     ) -> Any:
-        options: dict[str, Any] = {"shots": programs[chunk.program].shots}
+        options: dict[str, Any] = {"shots": programs[batch[0].program].shots}
         if seed is not None and "seed_simulator" in self.backend.options:
             options["seed_simulator"] = int(np.random.SeedSequence([seed, number]).generate_state(1)[0] >> 1)
         options.update(self.run_options)
-        if isinstance(form, BoundForm):
-            return self.backend.run(form.circuits(chunk.start, chunk.stop), **options)
-        values = form.values(chunk.start, chunk.stop)
-        parameters = form.circuit.parameters
-        if not form.num_parameters:
-            return self.backend.run([form.circuit] * (chunk.stop - chunk.start), **options)
-        columns = {p: values[:, i].tolist() for i, p in enumerate(parameters)}
-        return self.backend.run([form.circuit], parameter_binds=[columns], **options)
+        circuits: list[QuantumCircuit] = []
+        for chunk in batch:
+            if chunk.program not in forms:
+                forms.clear()  # programs come in order: an earlier one is not needed again
+                render = ParametricForm if self.takes_binds else BoundForm
+                forms[chunk.program] = render(programs[chunk.program])
+            form = forms[chunk.program]
+            if isinstance(form, BoundForm):
+                circuits += form.circuits(chunk.start, chunk.stop)
+            elif form.num_parameters:
+                values = form.values(chunk.start, chunk.stop)
+                columns = {p: values[:, i].tolist() for i, p in enumerate(form.circuit.parameters)}
+                return self.backend.run([form.circuit], parameter_binds=[columns], **options)
+            else:
+                circuits += [form.circuit] * (chunk.stop - chunk.start)
+        return self.backend.run(circuits, **options)
 
 
 def _try_cancel(job: Any) -> None:
-    try:
+    with suppress(Exception):  # a job that cannot be cancelled just ends
         job.cancel()
-    except Exception:  # the first failure is the one to report; a job that cannot be cancelled just ends
-        return
 
 
-def _samples_of_result(result: Any, members: int, circuit: Any) -> Samples:
+def _samples_of_result(
+    result: Any, batch: Batch, programs: Sequence[Program]
+) -> Iterator[tuple[Chunk, Samples]]:
     """Read a `Result`: counts of every experiment as packed shots per register."""
-    got = len(result.results)
-    if got != members:
-        raise RuntimeError(f"{members} circuits were submitted, {got} results came back")
-    num_clbits = circuit.num_clbits
-    num_bytes = -(-num_clbits // 8)
-    packed: list[NDArray[np.uint8]] = []
-    for index in range(members):
-        counts = result.data(index).get("counts", {})
-        keys = b"".join(_key(key).to_bytes(num_bytes, "big") for key in counts)
-        rows = np.frombuffer(keys, dtype=np.uint8).reshape(len(counts), num_bytes)
-        packed.append(
-            np.repeat(rows, np.fromiter(counts.values(), dtype=np.int64, count=len(counts)), axis=0)
-        )
-    shots = np.array([len(rows) for rows in packed], dtype=np.int64)
-    if members and not shots.any():
-        raise RuntimeError("no experiment returned any counts")
-    whole = np.zeros((members, int(shots.max(initial=0)), num_bytes), dtype=np.uint8)
-    for index, rows in enumerate(packed):
-        whole[index, : len(rows)] = rows
-    return Samples(*_split_registers(whole, circuit), shots)
+    if getattr(result, "success", True) is False:
+        raise RuntimeError(f"the result says: {getattr(result, 'status', 'failed')}")
+    asked, got = sum(chunk.stop - chunk.start for chunk in batch), len(result.results)
+    if got != asked:
+        raise RuntimeError(f"{asked} circuits were submitted, {got} results came back")
+    first = 0
+    for chunk in batch:
+        circuit = programs[chunk.program].template.circuit
+        last = first + chunk.stop - chunk.start
+        num_bytes = -(-circuit.num_clbits // 8)
+        packed = [_packed(result.data(index).get("counts", {}), num_bytes) for index in range(first, last)]
+        shots = np.array([len(rows) for rows in packed], dtype=np.int64)
+        if not shots.any():
+            raise RuntimeError("no experiment returned any counts")
+        whole = np.zeros((last - first, int(shots.max()), num_bytes), dtype=np.uint8)
+        for member, rows in enumerate(packed):
+            whole[member, : len(rows)] = rows
+        yield chunk, Samples(*_split_registers(whole, circuit), shots)
+        first = last
 
 
-def _key(key: str) -> int:
+def _packed(counts: Mapping[Any, int], num_bytes: int) -> NDArray[np.uint8]:
+    """Return counts as one row of packed bits a shot, uint8 ``(shots, num_bytes)``."""
+    keys = b"".join(_key(key).to_bytes(num_bytes, "big") for key in counts)
+    rows = np.frombuffer(keys, dtype=np.uint8).reshape(len(counts), num_bytes)
+    return np.repeat(rows, np.fromiter(counts.values(), dtype=np.int64, count=len(counts)), axis=0)
+
+
+def _key(key: Any) -> int:
+    """Read a hexadecimal or binary outcome, with or without spaces between registers."""
     if isinstance(key, int):
         return key
     text = key.replace(" ", "")
