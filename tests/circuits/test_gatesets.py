@@ -23,13 +23,19 @@ from qiskit.quantum_info import Operator
 from qiskit.transpiler import Target
 
 from quell.circuits.dressings import canonical
-from quell.circuits.gatesets import GATE_SETS, choose, instance_form
+from quell.circuits.gatesets import GATE_SETS, choose, instance_forms
 from quell.errors import UnsupportedError
 
 MODEST = settings(deadline=None, derandomize=True, max_examples=60)
 SPECIAL = [k * np.pi / 2 for k in range(-4, 5)]
 ANGLES = st.one_of(st.sampled_from(SPECIAL), st.floats(-7, 7))
 BY_NAME = {gate_set.name: gate_set for gate_set in GATE_SETS}
+
+
+def instance_form(gate_set, euler, measured):
+    return instance_forms(gate_set, np.array([euler], dtype=float), np.array([measured]))[0]
+
+
 THETA = {"virtual": 0.0, "half": np.pi / 2, "flip": np.pi}
 
 

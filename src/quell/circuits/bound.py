@@ -13,7 +13,7 @@ from qiskit.circuit import CircuitInstruction
 
 from ..kernels import paulis
 from .dressings import canonical
-from .gatesets import instance_form
+from .gatesets import instance_forms
 from .program import Frames, Program
 from .render import emit, member_euler, uses_cliffords
 
@@ -126,17 +126,21 @@ class BoundForm:
         frames = Frames((code % base).astype(np.uint8)[None], (code // base).astype(np.uint8)[None])
         euler = member_euler(program.euler(setting)[position], frames, np.arange(len(position)))[0]
         template = program.template
-        bits = template.circuit.qubits
-        rows = zip(position.tolist(), code.tolist(), canonical(euler).tolist(), strict=True)
-        for where, which, angles_ in rows:
-            dressing = template.dressings[program.touched_indices[where]]
+        dressings = [template.dressings[d] for d in program.touched_indices[position]]
+        measured = np.array([dressing.measured for dressing in dressings], dtype=bool)
+        bits = [(bit,) for bit in template.circuit.qubits]
+        forms = instance_forms(gate_set, canonical(euler), measured)
+        for where, which, dressing, form in zip(
+            position.tolist(), code.tolist(), dressings, forms, strict=True
+        ):
             ready = []
-            for name, parameters in instance_form(gate_set, angles_, dressing.measured):
-                key = (name, dressing.qubit, *(round(p, 12) for p in parameters))
-                if key not in self._gates:
-                    bit = bits[dressing.qubit]
-                    self._gates[key] = CircuitInstruction(gate_set.make(name, parameters), (bit,))
-                ready.append(self._gates[key])
+            for name, parameters in form:
+                key = (name, dressing.qubit, *parameters)
+                gate = self._gates.get(key)
+                if gate is None:
+                    gate = gate_set.instruction(name, bits[dressing.qubit], parameters)
+                    self._gates[key] = gate
+                ready.append(gate)
             self._ready[where, which] = tuple(ready)
         self._made[position, code] = True
 

@@ -90,7 +90,7 @@ class ParametricForm:
 
     def _write(self, first_column: dict[int, tuple[Form, int]], vector: ParameterVector) -> QuantumCircuit:
         gate_set, template = self.program.gate_set, self.program.template
-        bits = template.circuit.qubits
+        bits = [(bit,) for bit in template.circuit.qubits]
         fixed: dict[tuple[str, int], CircuitInstruction] = {}
 
         def dressing(index: int) -> Iterator[CircuitInstruction]:
@@ -101,10 +101,10 @@ class ParametricForm:
                 if gate.rows:
                     parameters = [vector[column + i] for i in range(len(gate.rows))]
                     column += len(gate.rows)
-                    yield CircuitInstruction(gate_set.make(gate.name, parameters), (bits[qubit],))
+                    yield gate_set.instruction(gate.name, bits[qubit], parameters)
                 else:
                     if (gate.name, qubit) not in fixed:
-                        fixed[gate.name, qubit] = CircuitInstruction(gate_set.make(gate.name), (bits[qubit],))
+                        fixed[gate.name, qubit] = gate_set.instruction(gate.name, bits[qubit], [])
                     yield fixed[gate.name, qubit]
 
         circuit = template.circuit.copy_empty_like()
