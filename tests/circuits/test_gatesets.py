@@ -23,7 +23,7 @@ from qiskit.quantum_info import Operator
 from qiskit.transpiler import Target
 
 from quell.circuits.dressings import canonical
-from quell.circuits.gatesets import GATE_SETS, choose, instance_forms
+from quell.circuits.gatesets import GATE_SETS, choose, instance_gates
 from quell.errors import UnsupportedError
 
 MODEST = settings(deadline=None, derandomize=True, max_examples=60)
@@ -33,7 +33,12 @@ BY_NAME = {gate_set.name: gate_set for gate_set in GATE_SETS}
 
 
 def instance_form(gate_set, euler, measured):
-    return instance_forms(gate_set, np.array([euler], dtype=float), np.array([measured]))[0]
+    gates = instance_gates(gate_set, np.array([euler], dtype=float), np.array([measured]))
+    assert not gates.dressing.any()
+    return [
+        (gates.names[name], [p for p in row if not np.isnan(p)])
+        for name, row in zip(gates.name, gates.parameters.tolist(), strict=True)
+    ]
 
 
 THETA = {"virtual": 0.0, "half": np.pi / 2, "flip": np.pi}

@@ -219,18 +219,32 @@ def _factory(target: Target, name: str) -> Callable[..., Instruction]:
     return make
 
 
-def instance_forms(
+@frozen(eq=False)
+class InstanceGates:
+    """Gates of bound dressings, dressing by dressing in time order.
+
+    Attributes:
+        dressing: Dressing of each gate, ascending, int64 ``(N,)``.
+        name: Index into `names`, int64 ``(N,)``.
+        parameters: float64 ``(N, 3)``, NaN where a gate has fewer; rounded to 1e-13.
+        names: Names of gates.
+    """
+
+    dressing: NDArray[np.int64]
+    name: NDArray[np.int64]
+    parameters: NDArray[np.float64]
+    names: tuple[str, ...]
+
+
+def instance_gates(
     gate_set: GateSet, euler: NDArray[np.float64], measured: NDArray[np.bool_]
-) -> list[list[tuple[str, list[float]]]]:
-    """Return the gates ``(name, parameters)`` of bound dressings, each in its shortest form.
+) -> InstanceGates:
+    """Write bound dressings, each in its shortest form; rotations by zero are left out.
 
     Args:
         gate_set: Gates to use.
         euler: Canonical theta, phi, lam, float64 ``(M, 3)``.
         measured: Whether the qubit is measured next, so that phases do not matter, bool ``(M,)``.
-
-    Returns:
-        One list of gates a dressing; rotations by zero are left out, and angles rounded to 1e-13.
     """
     theta = euler[:, 0]
     no_phase = np.abs(wrap(euler[:, 1] + euler[:, 2])) < _ZERO_PHASE
@@ -240,19 +254,25 @@ def instance_forms(
         range(5),
         default=5,
     )
-    forms: list[list[tuple[str, list[float]]]] = [[] for _ in theta]
-    names: tuple[Kind, ...] = ("virtual", "half", "flip", "full")
+    names = sorted(gate_set.gates)
+    parts: list[tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]] = []
+    by_kind: tuple[Kind, ...] = ("virtual", "half", "flip", "full")
     for kind, is_measured in product(range(1, 6), (False, True)):
         members = np.flatnonzero((kinds == kind) & (measured == is_measured))
         if not len(members):
             continue
-        form = gate_set.up_to_phase if kind == 1 else gate_set.form(names[kind - 2], measured=is_measured)
+        form = gate_set.up_to_phase if kind == 1 else gate_set.form(by_kind[kind - 2], measured=is_measured)
         for gate in form:
             rows = np.array(gate.rows).reshape(-1, 4)
-            values = np.round(euler[members] @ rows[:, :3].T + rows[:, 3], 13)
+            values = np.full((len(members), 3), np.nan)
+            values[:, : len(rows)] = np.round(euler[members] @ rows[:, :3].T + rows[:, 3], 13)
             kept = np.ones(len(members), dtype=bool)
             if gate.name in _PHASES:
                 kept = np.abs(wrap(values[:, 0])) > _ZERO_PHASE
-            for member, parameters in zip(members[kept].tolist(), values[kept].tolist(), strict=True):
-                forms[member].append((gate.name, parameters))
-    return forms
+            parts.append((members[kept], np.full(kept.sum(), names.index(gate.name)), values[kept]))
+    if not parts:
+        empty = np.zeros(0, dtype=np.int64)
+        return InstanceGates(empty, empty, np.zeros((0, 3)), tuple(names))
+    dressing, name, parameters = (np.concatenate(column) for column in zip(*parts, strict=True))
+    order = np.argsort(dressing, kind="stable")  # parts of one dressing are in time order already
+    return InstanceGates(dressing[order], name[order], parameters[order], tuple(names))
