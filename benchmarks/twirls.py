@@ -104,7 +104,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--qubits", type=int, default=127)
     parser.add_argument("--layers", type=int, default=60)
-    parser.add_argument("--randomizations", type=int, default=1000)
+    parser.add_argument("--randomizations", type=int, default=100)
     parser.add_argument("--peer-randomizations", type=int, default=100)
     parser.add_argument("--repeats", type=int, default=5)
     arguments = parser.parse_args()
@@ -166,9 +166,9 @@ def main() -> None:
         f"samplomatic adds {count_sx(template) - before}"
     )
     start = memory_mb()
-    for start_row in range(0, 20 * ours, 500):
+    for start_row in range(0, 20_000, 500):
         form.values(start_row, start_row + 500)
-    print(f"peak memory after {20 * ours} more twirls in chunks of 500: +{memory_mb() - start:.0f} MB")
+    print(f"peak memory after 20000 more twirls in chunks of 500: +{memory_mb() - start:.0f} MB")
 
 
 if __name__ == "__main__":
