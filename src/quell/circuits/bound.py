@@ -168,6 +168,5 @@ class BoundForm:
 
 
 def _objects(instructions: list[CircuitInstruction]) -> NDArray[np.object_]:
-    array = np.empty(len(instructions), dtype=object)
-    array[:] = instructions
-    return array
+    # Not by assignment of the list: an instruction looks like a sequence, and numpy would look into each.
+    return np.fromiter(instructions, dtype=object, count=len(instructions))
