@@ -8,7 +8,8 @@ from qiskit import ClassicalRegister, QuantumCircuit
 from qiskit.circuit import Parameter
 from qiskit.primitives import BitArray
 
-from quell import pipeline
+from quell import ExecutionError, pipeline
+from quell.circuits.samples import Samples
 from quell.stages.measure import Measure
 from quell.stages.twirl import Twirl
 from quell.testing import ExactSampler, ensemble_of, run_stages
@@ -129,3 +130,19 @@ def test_flips_of_the_twirl_are_undone_member_by_member():
     assert np.allclose(estimate.value[:2], 1.0)
     assert 0.3 < estimate.value[2] < 0.7
     assert estimate.details["executed_shots"] == 200
+
+
+def test_members_without_shots_are_left_out_and_a_setting_without_any_is_an_error():
+    ensemble = ensemble_of(QuantumCircuit(1), ["Z"])
+    plan = pipeline.plan([((Twirl(False, True, 3, 4), Measure()), ensemble)], np.random.default_rng(1))
+    (program,) = pipeline.leaves(plan)
+    flips = program.flips(0, 3)
+    bits = np.repeat(flips[:, None].astype(np.uint8), 4, axis=1)
+
+    def samples(shots):
+        return [Samples({"meas": bits}, {"meas": 1}, np.array(shots))]
+
+    assert pipeline.combine(plan, samples([4, 0, 2]))[0].value == 1.0
+    with pytest.raises(ExecutionError, match="no shots for setting 0") as error:
+        pipeline.combine(plan, samples([0, 0, 0]))
+    assert error.value.partial is not None

@@ -20,6 +20,7 @@ from ..circuits.gatesets import choose
 from ..circuits.observables import Settings, settings_of
 from ..circuits.program import Program
 from ..circuits.samples import Samples
+from ..errors import ExecutionError
 from ..kernels import parities
 from .base import Stage
 from .estimate import Estimate, Terms
@@ -98,6 +99,8 @@ class Measure(Stage[Ensemble, Program, Samples, Estimate]):
             here = here.select(bit_of_qubit).flipped(flips)
             codes = settings.codes[terms]
             shots = here.shots.astype(float)
+            if not shots.any():
+                raise ExecutionError(f"the device returned no shots for setting {setting}", samples)
             values[:, terms] = parities.term_sums(here, codes) / np.maximum(shots, 1)[:, None]
             weights[:, terms] = (shots / shots.sum())[:, None]
             first, second = parities.observable_sums(here, codes, parts[own, terms])
