@@ -126,10 +126,8 @@ def main() -> None:
 
     sample()
     form.values(0, ours)
-    a, b, _ = paired(lambda: form.values(0, ours), sample, repeats)
-    ratio = statistics.median(
-        seconds(sample) / peers / (seconds(lambda: form.values(0, ours)) / ours) for _ in range(repeats)
-    )
+    a, b, ratio = paired(lambda: form.values(0, ours), sample, repeats)
+    ratio *= ours / peers
     print(
         f"twirls/s as angles         quell {ours / a:8.0f}        samplomatic {peers / b:8.0f}        {ratio:6.1f}x"
     )
@@ -158,6 +156,12 @@ def main() -> None:
     print(
         f"ms, one alone              quell {a * 1e3:8.2f}        assign_parameters {b * 1e3:6.2f}    {ratio:6.1f}x"
     )
+
+    empty, instructions = circuit.copy_empty_like(), list(circuit.data)
+    packing = statistics.median(
+        seconds(lambda: empty.copy_empty_like()._data.extend(instructions)) for _ in range(2 * repeats)
+    )
+    print(f"  limit: Qiskit packs a ready list of {len(instructions)} instructions in {packing * 1e3:.2f} ms")
 
     before = count_sx(circuit)
     twirled = quell.twirl(circuit, 1, seed=0).circuit
