@@ -15,10 +15,17 @@ _HOME = {
     "EstimatorV2": "primitives.estimator",
     "Sampler": "primitives.sampler",
     "SamplerV2": "primitives.sampler",
+    "Session": "execution.modes",
+    "Batch": "execution.modes",
     "EstimatorOptions": "options",
     "SamplerOptions": "options",
+    "translate": "options.legacy",
+    "Translation": "options.legacy",
+    "TranslationError": "options.legacy",
+    "LegacyOptionsWarning": "options.legacy",
     "TwirledCircuit": "primitives.twirled",
     "twirl": "primitives.twirled",
+    "wrap": "primitives.wrapped",
     "expectation_values": "primitives.expectation",
     "QuellError": "errors",
     "OptionsError": "errors",
@@ -26,6 +33,7 @@ _HOME = {
     "UnsupportedError": "errors",
     "CalibrationError": "errors",
     "ExecutionError": "errors",
+    "CancelledError": "errors",
     "MissingDependencyError": "errors",
 }
 
@@ -34,8 +42,13 @@ __all__ = [  # noqa: RUF022  # grouped by what a user looks for
     "EstimatorV2",
     "Sampler",
     "SamplerV2",
+    "Session",
+    "Batch",
     "EstimatorOptions",
     "SamplerOptions",
+    "translate",
+    "Translation",
+    "wrap",
     "twirl",
     "TwirledCircuit",
     "expectation_values",
@@ -45,13 +58,17 @@ __all__ = [  # noqa: RUF022  # grouped by what a user looks for
     "UnsupportedError",
     "CalibrationError",
     "ExecutionError",
+    "CancelledError",
     "MissingDependencyError",
+    "TranslationError",
+    "LegacyOptionsWarning",
     "__version__",
 ]
 
 if TYPE_CHECKING:
     from .errors import (
         CalibrationError,
+        CancelledError,
         ExecutionError,
         InputError,
         MissingDependencyError,
@@ -59,11 +76,14 @@ if TYPE_CHECKING:
         QuellError,
         UnsupportedError,
     )
+    from .execution.modes import Batch, Session
     from .options import EstimatorOptions, SamplerOptions
+    from .options.legacy import LegacyOptionsWarning, Translation, TranslationError, translate
     from .primitives.estimator import Estimator, EstimatorV2
     from .primitives.expectation import expectation_values
     from .primitives.sampler import Sampler, SamplerV2
     from .primitives.twirled import TwirledCircuit, twirl
+    from .primitives.wrapped import wrap
 
 
 def __getattr__(name: str) -> Any:

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from attrs import frozen
 
-from .options.finalize import ResolvedEstimator, ResolvedSampler, ResolvedTwirling
+from .options.resolved import ResolvedEstimator, ResolvedSampler, ResolvedTwirling
 from .stages.base import Stage
 from .stages.measure import Measure
 from .stages.merge import Merge
@@ -36,9 +36,14 @@ def _trex(options: ResolvedEstimator, shots: Shots) -> AnyStage | None:
         return None
     learning = options.measure_noise_learning
     num, per = learning.num_randomizations, learning.shots_per_randomization
+    members = shots.num_randomizations if num == "auto" else num
+    each = shots.shots_per_randomization if per == "auto" else per
+    if learning.total_shots != "auto":
+        members = min(members, learning.total_shots)
+        each = -(-learning.total_shots // members)
     return Trex(
-        num_randomizations=shots.num_randomizations if num == "auto" else num,
-        shots_per_randomization=shots.shots_per_randomization if per == "auto" else per,
+        num_randomizations=members,
+        shots_per_randomization=each,
         balanced=options.twirling.group == "balanced_pauli",
     )
 

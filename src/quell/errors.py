@@ -8,6 +8,7 @@
     ├── UnsupportedError  the asked combination cannot be done on this circuit or backend
     ├── CalibrationError  what a stage must know could not be learned
     ├── ExecutionError    the device failed; what was measured until then is in `.partial`
+    │   └── CancelledError    the job was cancelled or ran out of time (also an InterruptedError)
     └── MissingDependencyError  an optional package is not installed
 
 Every message says path, rule, value and next step; when there are several problems one exception lists
@@ -80,6 +81,10 @@ class ExecutionError(QuellError):
     def __init__(self, message: str, partial: Any = None) -> None:
         super().__init__(message)
         self.partial = partial
+
+
+class CancelledError(ExecutionError, InterruptedError):
+    """The job was cancelled or ran out of time. `partial` keeps what was measured until then."""
 
 
 class MissingDependencyError(QuellError, ImportError):

@@ -8,67 +8,35 @@ with other samples.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any
+from types import MappingProxyType
+from typing import Any, Final
 
 import numpy as np
-from attrs import frozen
 
 from .calibration.requirements import Requirement
-from .circuits.program import Program
 from .circuits.samples import Samples
+from .errors import CalibrationError, Problem
+from .plans import Cost, Experiment, Leaf, Learned, Node, Plan, cost, describe, leaves
 from .stages.base import Stage
 
+__all__ = [
+    "Cost",
+    "Experiment",
+    "Leaf",
+    "Learned",
+    "Node",
+    "Plan",
+    "combine",
+    "cost",
+    "describe",
+    "expand",
+    "learned",
+    "leaves",
+    "plan",
+    "relearning",
+]
 
-@frozen
-class Leaf:
-    """A program for the sampler."""
-
-    program: Program
-
-
-@frozen
-class Learned:
-    """The place of something that an experiment of the same plan finds out."""
-
-    requirement: Any
-
-
-@frozen
-class Node:
-    """A stage's residue and the plans of its children."""
-
-    stage: Any
-    residue: Any
-    children: tuple[Any, ...]
-
-
-@frozen
-class Experiment:
-    """How a requirement is met: its programs' plans and its residue."""
-
-    requirement: Any
-    residue: Any
-    children: tuple[Any, ...]
-
-
-@frozen
-class Plan:
-    """Everything one job runs: experiments first, then one tree a PUB."""
-
-    experiments: tuple[Experiment, ...]
-    roots: tuple[Any, ...]
-
-    def __str__(self) -> str:
-        return describe(self)
-
-
-@frozen
-class Cost:
-    """What a plan spends: circuits, shots, and how many shots of these learn about the device."""
-
-    circuits: int
-    shots: int
-    calibration_shots: int
+_NOTHING: Final[Mapping[Any, Any]] = MappingProxyType({})
 
 
 def expand(
@@ -96,29 +64,58 @@ def plan(
     tasks: Sequence[tuple[Sequence[Stage[Any, Any, Any, Any]], Any]],
     rng: np.random.Generator,
     lower: Sequence[Stage[Any, Any, Any, Any]] = (),
+    shared: Iterable[Requirement] = (),
 ) -> Plan:
     """Plan tasks, each with its stages; experiments go through the `lower` floor's stages.
 
-    Requirements that serve each other are learned once for all tasks.
+    Requirements that serve each other are learned once for all tasks; those that one of `shared` serves are
+    not learned at all. The first that serves is taken; of equal ones the first is looked at.
     """
     roots_rng, experiments_rng = rng.spawn(2)
     required = [r for stages, task in tasks for stage in stages for r in stage.requires(task)]
+    # Merged before they are looked for, because the largest effort decides whether a shared one is enough.
     serving = _merge(required)
-    known = {r: Learned(serving[r]) for r in required}
-    experiments = []
     chosen = list(dict.fromkeys(serving.values()))
-    for requirement, generator in zip(chosen, experiments_rng.spawn(len(chosen)), strict=True):
+    offered = tuple(dict.fromkeys(shared))
+    taken = {c: s for c in chosen for s in reversed(offered) if s.serves(c)}
+    known = {r: Learned(taken.get(serving[r], serving[r])) for r in required}
+    experiments = _experiments([c for c in chosen if c not in taken], experiments_rng, lower)
+    roots = (
+        expand(stages, task, known, generator)
+        for (stages, task), generator in zip(tasks, roots_rng.spawn(len(tasks)), strict=True)
+    )
+    return Plan(experiments, tuple(roots), tuple(dict.fromkeys(taken.values())))
+
+
+def relearning(
+    plan: Plan,
+    requirements: Iterable[Requirement],
+    rng: np.random.Generator,
+    lower: Sequence[Stage[Any, Any, Any, Any]] = (),
+) -> Plan:
+    """Return the plan with some of its shared `requirements` learned by itself; their experiments come first."""
+    anew = list(requirements)
+    return Plan(
+        _experiments(anew, rng, lower) + plan.experiments,
+        plan.roots,
+        tuple(r for r in plan.shared if r not in anew),
+    )
+
+
+def _experiments(
+    requirements: Sequence[Requirement],
+    rng: np.random.Generator,
+    lower: Sequence[Stage[Any, Any, Any, Any]],
+) -> tuple[Experiment, ...]:
+    experiments = []
+    for requirement, generator in zip(requirements, rng.spawn(len(requirements)), strict=True):
         own, below = generator.spawn(2)
         programs, residue = requirement.experiment(own)
         children = (
             expand(lower, p, {}, g) for p, g in zip(programs, below.spawn(len(programs)), strict=True)
         )
         experiments.append(Experiment(requirement, residue, tuple(children)))
-    roots = (
-        expand(stages, task, known, generator)
-        for (stages, task), generator in zip(tasks, roots_rng.spawn(len(tasks)), strict=True)
-    )
-    return Plan(tuple(experiments), tuple(roots))
+    return tuple(experiments)
 
 
 def _merge(required: Iterable[Requirement]) -> dict[Any, Any]:
@@ -137,79 +134,55 @@ def _merge(required: Iterable[Requirement]) -> dict[Any, Any]:
     return {r: next(c for c in chosen if c.merged(r) == c) for r in required}
 
 
-def _leaves(node: Any) -> Iterator[Program]:
-    if isinstance(node, Leaf):
-        yield node.program
-    elif not isinstance(node, Learned):
-        for child in node.children:
-            yield from _leaves(child)
+def learned(plan: Plan, samples: Iterable[Samples], known: Mapping[Any, Any] = _NOTHING) -> dict[Any, Any]:
+    """Return what is known once a plan is measured: by requirement, `known` and what its experiments found.
+
+    Args:
+        plan: The plan.
+        samples: One result per leaf, in the order of `leaves`; those of the experiments are enough.
+        known: Outcomes that exist already; an experiment for one of these is not evaluated again.
+    """
+    return _learn(plan, iter(samples), known)
 
 
-def leaves(plan: Plan) -> list[Program]:
-    """Return the programs of a plan, depth first, experiments first."""
-    return [program for root in (*plan.experiments, *plan.roots) for program in _leaves(root)]
-
-
-def combine(plan: Plan, samples: Iterable[Samples]) -> list[Any]:
-    """Combine one result per leaf, in the order of `leaves`, into one result per task."""
-    results = iter(samples)
-    learned: dict[Any, Any] = {}
-
-    def up(node: Any) -> Any:
-        if isinstance(node, Leaf):
-            return next(results)
-        if isinstance(node, Learned):
-            return learned[node.requirement]
-        return node.stage.combine(node.residue, [up(child) for child in node.children])
-
+def _learn(plan: Plan, results: Iterator[Samples], known: Mapping[Any, Any]) -> dict[Any, Any]:
+    """Take the results of the experiments, and no more, from `results`."""
+    outcomes = dict(known)
     for experiment in plan.experiments:
-        outcome = [up(child) for child in experiment.children]
-        learned[experiment.requirement] = experiment.requirement.fit(experiment.residue, outcome)
-    return [up(root) for root in plan.roots]
+        values = [_up(child, results, outcomes) for child in experiment.children]
+        if experiment.requirement not in outcomes:
+            outcomes[experiment.requirement] = experiment.requirement.fit(experiment.residue, values)
+    return outcomes
 
 
-def cost(plan: Plan) -> Cost:
-    """Return what a plan spends."""
-    programs = leaves(plan)
-    learning = [p for e in plan.experiments for p in _leaves(e)]
-    return Cost(
-        circuits=sum(p.num_members for p in programs),
-        shots=sum(p.num_members * p.shots for p in programs),
-        calibration_shots=sum(p.num_members * p.shots for p in learning),
+def _up(node: Any, results: Iterator[Samples], outcomes: Mapping[Any, Any]) -> Any:
+    if isinstance(node, Leaf):
+        return next(results)
+    if isinstance(node, Learned):
+        return outcomes[node.requirement]
+    return node.stage.combine(node.residue, [_up(child, results, outcomes) for child in node.children])
+
+
+def combine(plan: Plan, samples: Iterable[Samples], known: Mapping[Any, Any] = _NOTHING) -> list[Any]:
+    """Combine one result per leaf, in the order of `leaves`, into one result per task.
+
+    Args:
+        plan: The plan.
+        samples: The results.
+        known: What plans before this one found out, by requirement: at least all of `plan.shared`.
+
+    Raises:
+        CalibrationError: Something of `plan.shared` is not known.
+    """
+    CalibrationError.check(
+        Problem(
+            "plan.shared",
+            f"needs the outcome of another plan (got none): {requirement.describe()}",
+            "pass it as known, or let pipeline.relearning learn it",
+        )
+        for requirement in plan.shared
+        if requirement not in known
     )
-
-
-def describe(plan: Plan, *, most: int = 8) -> str:
-    """Return the onion of a plan as text: one line a stage, programs at the leaves, the cost at the end."""
-    lines: list[str] = []
-
-    def walk(node: Any, depth: int) -> None:
-        indent = "  " * depth
-        if isinstance(node, Leaf):
-            p = node.program
-            lines.append(
-                f"{indent}run {p.label}: {p.num_settings} settings x {p.num_randomizations} randomizations x "
-                f"{p.shots} shots, {len(p.template.ops)} operations in {p.template.num_layers} layers"
-            )
-        elif isinstance(node, Learned):
-            lines.append(f"{indent}uses: {node.requirement.describe()}")
-        else:
-            lines.append(
-                f"{indent}{(node.requirement if isinstance(node, Experiment) else node.stage).describe()}"
-            )
-            for child in node.children:
-                walk(child, depth + 1)
-
-    for experiment in plan.experiments[:most]:
-        walk(experiment, 0)
-    for index, root in enumerate(plan.roots[:most]):
-        lines.append(f"PUB {index}")
-        walk(root, 1)
-    hidden = max(len(plan.roots) - most, 0) + max(len(plan.experiments) - most, 0)
-    if hidden:
-        lines.append(f"... and {hidden} more")
-    total = cost(plan)
-    lines.append(
-        f"total: {total.circuits} circuits, {total.shots} shots ({total.calibration_shots} of them for calibration)"
-    )
-    return "\n".join(lines)
+    results = iter(samples)
+    outcomes = _learn(plan, results, known)
+    return [_up(root, results, outcomes) for root in plan.roots]

@@ -119,7 +119,7 @@ def test_help_names_only_commands_that_exist():
     result = run("--help")
     assert result.exit_code == 0
     assert "demo" in result.stdout
-    assert not any(later in result.stdout for later in ("compare", "migrate", "calibrate"))
+    assert not any(later in result.stdout for later in ("compare", "calibrate"))
 
 
 # ------------------------------------------------------------------------------------------ numbers

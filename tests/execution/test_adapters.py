@@ -18,6 +18,7 @@ from quell.circuits.gatesets import choose
 from quell.circuits.program import Program
 from quell.circuits.template import template_of
 from quell.circuits.twirling import draws_of
+from quell.errors import CancelledError
 from quell.execution import runner
 from quell.execution.adapters import runner_for
 from quell.testing.backends import CountingBackend, FailingBackend
@@ -244,6 +245,133 @@ def test_dropped_shots_are_counted_as_they_came():
 def test_missing_results_are_an_error(counts, message):
     with pytest.raises(ExecutionError, match=message):
         run(Scripted(counts), [plain()])
+
+
+class Stalling(CountingBackend):
+    """A backend whose jobs end only where they are told to; others wait until the test is over."""
+
+    def __init__(self, ending, **kwargs):
+        super().__init__(**kwargs)
+        self.ending, self.asked, self.cancelled, self.over = ending, threading.Event(), [], threading.Event()
+
+    def run(self, run_input, **options):
+        number = self.num_runs
+        inner = super().run(run_input, **options)
+        if number in self.ending:
+            inner.result()  # has ended before anybody asks
+            return inner
+        return StalledJob(self, number)
+
+
+class StalledJob:
+    def __init__(self, backend, number):
+        self.backend, self.number = backend, number
+
+    def result(self):
+        self.backend.asked.set()
+        self.backend.over.wait(30)
+        raise RuntimeError("stalled")
+
+    def done(self):
+        return False
+
+    def cancel(self):
+        self.backend.cancelled.append(self.number)
+        return True
+
+
+def cancel_when(asked, cancelled):
+    thread = threading.Thread(target=lambda: asked.wait(30) and cancelled.set(), daemon=True)
+    thread.start()
+
+
+def run_cancelled(mode, programs, cancelled):
+    with pytest.raises(CancelledError) as error:
+        runner_for(mode).run(programs, seed=1, progress=lambda done, total: None, cancelled=cancelled)
+    return error.value
+
+
+def test_cancelling_leaves_stalled_runs_and_keeps_those_that_have_ended():
+    backend, cancelled = Stalling(ending={0, 2}, max_circuits=8), threading.Event()
+    program = program_of(plain().template.circuit, randomizations=32)
+    cancel_when(backend.asked, cancelled)
+    error = run_cancelled(backend, [program], cancelled)
+    backend.over.set()
+    assert backend.cancelled[0] == 1
+    assert 2 not in backend.cancelled  # it had ended: there was nothing to cancel
+    chunks = [(chunk.start, chunk.stop) for chunk, _ in error.partial.chunks]
+    assert chunks == [(0, 8), (16, 24)]
+    assert all(samples.shots.tolist() == [10] * 8 for _, samples in error.partial.chunks)
+    assert "after 16 of 32 circuits" in str(error)
+    assert isinstance(error, InterruptedError)
+
+
+def test_nothing_is_submitted_after_cancelling():
+    backend, cancelled = CountingBackend(), threading.Event()
+    cancelled.set()
+    error = run_cancelled(backend, [plain()], cancelled)
+    assert backend.calls == []
+    assert error.partial.chunks == ()
+
+
+def test_a_run_that_was_complete_when_cancelled_is_returned():
+    cancelled = threading.Event()
+    samples = runner_for(CountingBackend()).run(
+        [plain()], seed=1, progress=lambda done, total: cancelled.set(), cancelled=cancelled
+    )
+    assert samples[0].shots.tolist() == [10, 10]
+
+
+def test_cancelling_keeps_what_a_function_returned(monkeypatch):
+    monkeypatch.setattr(runner, "CHUNK_BYTES", 400)
+    cancelled = threading.Event()
+
+    def function(pubs):
+        cancelled.set()
+        return list(StatevectorSampler(seed=1).run(pubs).result())
+
+    program = program_of(registers_circuit(), values=[[0.1 * i] for i in range(20)])
+    error = run_cancelled(function, [program], cancelled)
+    assert len(error.partial.chunks) == 1
+
+
+def test_cancelling_cancels_the_job_of_a_sampler():
+    cancelled, asked, over, stopped = (threading.Event() for _ in range(4))
+
+    class Job:
+        def result(self):
+            asked.set()
+            over.wait(30)
+
+        def done(self):
+            return False
+
+        def cancel(self):
+            stopped.set()
+
+    class Sampler(StatevectorSampler):
+        def run(self, pubs, *, shots=None):
+            return Job()
+
+    cancel_when(asked, cancelled)
+    error = run_cancelled(Sampler(), [plain()], cancelled)
+    over.set()
+    assert stopped.is_set()
+    assert error.partial.chunks == ()
+
+
+def test_a_job_that_times_out_is_a_failure():
+    class Job:
+        def result(self):
+            raise TimeoutError("too long")
+
+    class Slow(CountingBackend):
+        def run(self, run_input, **options):
+            return Job()
+
+    with pytest.raises(ExecutionError, match="TimeoutError: too long") as error:
+        run(Slow(), [plain()])
+    assert not isinstance(error.value, CancelledError)
 
 
 def test_run_options_reach_the_backend_and_are_refused_elsewhere():

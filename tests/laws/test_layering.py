@@ -16,6 +16,7 @@ ORDER = (
     ("circuits",),
     ("calibration",),
     ("stages",),
+    ("plans",),
     ("pipeline",),
     ("build",),
     ("execution",),

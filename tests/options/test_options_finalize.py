@@ -7,10 +7,12 @@ import attrs
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from strategies import UNTIMED
 
 from quell.errors import OptionsError
 from quell.options import (
     EstimatorOptions,
+    ResolvedMeasureNoiseLearning,
     ResolvedSampler,
     ResolvedTwirling,
     SamplerOptions,
@@ -106,7 +108,43 @@ def test_all_values_arrive() -> None:
     assert resolved.measure_noise_learning.num_randomizations == 5
     assert resolved.measure_noise_learning.shots_per_randomization == 6
     options.execution.run_options["memory"] = False
-    assert resolved.run_options == {"memory": True}
+    assert resolved.execution.run_options == {"memory": True}
+
+
+def test_all_values_of_execution_arrive() -> None:
+    options = SamplerOptions(
+        default_shots=None,
+        max_execution_time=7,
+        execution={"init_qubits": False, "rep_delay": 1e-4, "run_options": {"memory": True}},
+        simulator={
+            "noise_model": "a model",
+            "seed_simulator": 0,
+            "coupling_map": [[0, 1]],
+            "basis_gates": ["x"],
+        },
+        environment={"log_level": "INFO", "job_tags": ["a"], "max_execution_time": 9},
+    )
+    resolved = finalize(options)
+    assert attrs.asdict(resolved.execution) == {
+        "run_options": {"memory": True, "init_qubits": False, "rep_delay": 1e-4, "noise_model": "a model"},
+        "seed_simulator": 0,
+        "coupling_map": ((0, 1),),
+        "basis_gates": ("x",),
+    }
+    assert attrs.asdict(resolved.environment) == {
+        "log_level": "INFO",
+        "job_tags": ("a",),
+        "max_execution_time": 7,
+    }
+    assert options.execution.run_options == {"memory": True}
+    assert finalize(
+        EstimatorOptions(seed_estimator=3, calibration={"max_age": 0, "shots": 9})
+    ) == attrs.evolve(
+        finalize(EstimatorOptions()),
+        seed=3,
+        calibration_max_age=0.0,
+        measure_noise_learning=ResolvedMeasureNoiseLearning("auto", "auto", 9),
+    )
 
 
 def test_resolved_values_are_frozen_and_picklable() -> None:
@@ -128,6 +166,297 @@ def test_run_options_changed_in_place_are_checked_again() -> None:
 def test_finalize_refuses_what_is_no_options() -> None:
     with pytest.raises(OptionsError, match="must be a dict or EstimatorOptions, not 3"):
         finalize(3)  # type: ignore[call-overload]
+
+
+# -------------------------------------------------------------------------------------------------- rules
+
+
+class Circuit:
+    def __init__(self, dynamic: bool = False) -> None:
+        self.dynamic = dynamic
+
+    def has_control_flow_op(self) -> bool:
+        return self.dynamic
+
+
+class Pub:
+    def __init__(self, circuit: Circuit) -> None:
+        self.circuit = circuit
+
+
+class Backend:
+    name = "device"
+    target = object()
+
+    def __init__(self, *options: str, limits: Any = None) -> None:
+        self.options = dict.fromkeys(options)
+        self.rep_delay_range = limits
+
+    def run(self) -> None: ...
+
+
+class OtherMode:
+    """A sampler, for instance: nothing can be asked."""
+
+
+def problems(options: Any, pubs: Any = (), backend: Any = None) -> dict[str, str]:
+    """Return the messages of what is wrong by path, having checked that the options stay as they are."""
+    before = options.copy()
+    with pytest.raises(OptionsError) as caught:
+        finalize(options, pubs, backend)
+    assert options == before
+    assert all(problem.fix for problem in caught.value.problems)
+    return {problem.path: str(problem) for problem in caught.value.problems}
+
+
+@pytest.mark.parametrize("kind", [EstimatorOptions, SamplerOptions])
+def test_options_of_the_vendors_service_are_refused(kind: Any) -> None:
+    options = kind(
+        execution={"scheduler_timing": True, "stretch_values": True},
+        environment={"private": True, "image": "a:b"},
+        simulator={"layer_noise_model": [1], "angle_decimals": 3, "warn_absent": False},
+        experimental={"a": 1},
+    )
+    found = problems(options)
+    assert list(found) == [
+        "options.execution.scheduler_timing",
+        "options.execution.stretch_values",
+        "options.environment.private",
+        "options.environment.image",
+        "options.simulator.layer_noise_model",
+        "options.simulator.angle_decimals",
+        "options.simulator.warn_absent",
+        "options.experimental",
+    ]
+    assert all(message.endswith("; remove it") for message in found.values())
+    assert finalize(kind(environment={"private": False}, experimental={})) == finalize(kind())
+
+
+def test_techniques_that_do_not_exist_yet_are_refused() -> None:
+    options = EstimatorOptions(
+        resilience_level=2,
+        resilience={"pec_mitigation": True},
+        dynamical_decoupling={"enable": True},
+        execution={"precision_target": "mitigated"},
+    )
+    found = problems(options)
+    assert list(found) == [
+        "options.resilience.zne_mitigation",
+        "options.resilience.pec_mitigation",
+        "options.dynamical_decoupling.enable",
+        "options.execution.precision_target",
+    ]
+    assert found["options.resilience.zne_mitigation"] == (
+        "options.resilience.zne_mitigation: is True (resilience_level = 2), but this version does not have "
+        "zero-noise extrapolation; set it to False, or resilience_level to 0 or 1"
+    )
+    sampler = SamplerOptions(
+        resilience={"measure_mitigation": True},
+        calibration={"groups": [[0, 1]]},
+        execution={"meas_type": "kerneled"},
+    )
+    assert list(problems(sampler)) == [
+        "options.resilience.measure_mitigation",
+        "options.calibration.groups",
+        "options.execution.meas_type",
+    ]
+
+
+def test_level_two_without_zne_runs() -> None:
+    resolved = finalize(EstimatorOptions(resilience_level=2, resilience={"zne_mitigation": False}))
+    assert (resolved.twirling.gates, resolved.twirling.measure, resolved.measure_mitigation) == (
+        True,
+        True,
+        True,
+    )
+
+
+@pytest.mark.parametrize(
+    ("resilience", "technique"),
+    [
+        ({"pec_mitigation": True}, "resilience.pec_mitigation = True"),
+        ({"zne_mitigation": True, "zne": {"amplifier": "pea"}}, "resilience.zne.amplifier = 'pea'"),
+    ],
+)
+def test_twirling_set_off_against_what_needs_it(resilience: Any, technique: str) -> None:
+    options = EstimatorOptions(
+        twirling={"enable_gates": False, "enable_measure": False}, resilience=resilience
+    )
+    found = problems(options)
+    for kind, word in (("gates", "gate"), ("measure", "measurement")):
+        message = found[f"options.twirling.enable_{kind}"]
+        assert f"is False, but {technique} needs {word} twirling; set it to True or None, or set " in message
+
+
+@pytest.mark.parametrize(
+    ("zne", "path", "rule"),
+    [
+        (
+            {"noise_factors": (1, 3, 1)},
+            "noise_factors",
+            "(1, 3, 1) has equal entries; give each noise factor once",
+        ),
+        (
+            {"extrapolator": ("linear", "polynomial_degree_3")},
+            "extrapolator",
+            "'polynomial_degree_3' needs 4 noise factors, there are 3: (1, 3, 5); add noise factors",
+        ),
+        (
+            {"noise_factors": (1, 1, 2, 2), "extrapolator": "double_exponential"},
+            "extrapolator",
+            "'double_exponential' needs 4 noise factors, there are 2: (1, 1, 2, 2)",
+        ),
+        ({"noise_factors": (1, 1), "extrapolator": "fallback"}, "noise_factors", "has equal entries"),
+    ],
+)
+def test_noise_factors_must_do_for_every_extrapolator(zne: Any, path: str, rule: str) -> None:
+    options = EstimatorOptions(resilience={"zne_mitigation": True, "zne": zne})
+    assert rule in problems(options)[f"options.resilience.zne.{path}"]
+    options.resilience.zne_mitigation = False
+    finalize(options)
+
+
+@pytest.mark.parametrize("wrap", [lambda c: c, Pub, lambda c: (c, []), lambda c: [c]])
+def test_decoupling_and_control_flow(wrap: Any) -> None:
+    options = EstimatorOptions(dynamical_decoupling={"enable": True})
+    path = "options.dynamical_decoupling.enable"
+    with pytest.raises(OptionsError) as caught:
+        finalize(options, [wrap(Circuit()), wrap(Circuit(dynamic=True))])
+    messages = [str(p) for p in caught.value.problems if p.path == path]
+    assert [m for m in messages if "control flow" in m] == [
+        f"{path}: cannot be True for pubs[1], whose circuit has control flow and so no fixed schedule; "
+        "set it to False or split the run"
+    ]
+    finalize(EstimatorOptions(), [wrap(Circuit(dynamic=True))])
+
+
+def test_decoupling_needs_durations() -> None:
+    options = EstimatorOptions(dynamical_decoupling={"enable": True})
+    assert "needs the durations of gates, which OtherMode does not give" in str(
+        problems(options, backend=OtherMode())
+    )
+    assert "durations" not in str(problems(options, backend=Backend()))
+
+
+def test_known_noise_must_have_layers() -> None:
+    options = EstimatorOptions(resilience={"pec_mitigation": True, "layer_noise_model": []})
+    message = problems(options)["options.resilience.layer_noise_model"]
+    assert message.endswith("has no layers; set it to None to learn the noise")
+    finalize(EstimatorOptions(resilience={"layer_noise_model": []}))
+
+
+def test_two_options_that_say_one_thing() -> None:
+    options = EstimatorOptions(
+        seed=1,
+        seed_estimator=2,
+        calibration={"shots": 100},
+        resilience={"measure_noise_learning": {"shots_per_randomization": 7}},
+    )
+    assert problems(options) == {
+        "options.calibration.shots": (
+            "options.calibration.shots: is 100, and resilience.measure_noise_learning.shots_per_randomization "
+            "is 7; both fix one number; set one of them"
+        ),
+        "options.seed_estimator": (
+            "options.seed_estimator: is 2, but seed is 1; they are two names of one option: set one of them"
+        ),
+    }
+
+
+RUN = {
+    "execution": {"init_qubits": False, "rep_delay": 1e-3},
+    "simulator": {"noise_model": 1, "seed_simulator": 0},
+}
+RUN_PATHS = [
+    "options.execution.init_qubits",
+    "options.execution.rep_delay",
+    "options.simulator.noise_model",
+    "options.simulator.seed_simulator",
+]
+
+
+@pytest.mark.parametrize("kind", [EstimatorOptions, SamplerOptions])
+def test_run_needs_a_backend_that_takes_the_arguments(kind: Any) -> None:
+    options = kind(RUN)
+    finalize(options)
+    finalize(options, (), Backend("init_qubits", "rep_delay", "noise_model", "seed_simulator"))
+    found = problems(options, (), Backend("rep_delay"))
+    assert list(found) == [path for path in RUN_PATHS if "rep_delay" not in path]
+    assert found["options.simulator.noise_model"] == (
+        "options.simulator.noise_model: is not among the options that device lists for run; remove it; "
+        "to pass it anyway set execution.run_options = {'noise_model': ...}"
+    )
+    found = problems(options, (), OtherMode())
+    assert list(found) == RUN_PATHS
+    assert (
+        "is an argument of backend.run, but the mode is a OtherMode; pass a BackendV2" in found[RUN_PATHS[0]]
+    )
+
+
+def test_arguments_given_twice() -> None:
+    options = EstimatorOptions(RUN)
+    options.execution.run_options = {"rep_delay": 2e-3, "seed_simulator": 0}
+    assert problems(options) == {
+        "options.execution.rep_delay": (
+            "options.execution.rep_delay: is 0.001, but execution.run_options has rep_delay = 0.002; "
+            "set one of them"
+        )
+    }
+    options.execution.rep_delay = 2e-3  # the same twice; and a backend that lists nothing is asked anyway
+    paths = problems(options, (), Backend())
+    assert list(paths) == ["options.execution.init_qubits", "options.simulator.noise_model"]
+
+
+@pytest.mark.parametrize(("delay", "fine"), [(1e-3, True), (0.5, True), (0.6, False), (0, False)])
+def test_the_delay_is_in_the_range_of_the_backend(delay: float, fine: bool) -> None:
+    options = EstimatorOptions(execution={"rep_delay": delay})
+    backend = Backend("rep_delay", limits=(1e-3, 0.5))
+    if fine:
+        finalize(options, (), backend)
+    else:
+        message = problems(options, (), backend)["options.execution.rep_delay"]
+        assert message.endswith(f"is {delay:g} s, but device takes 0.001 to 0.5 s; choose a value between")
+
+
+def test_only_simulators_stand_for_a_device() -> None:
+    options = EstimatorOptions(simulator={"coupling_map": [[0, 1]], "basis_gates": ["x"]})
+    finalize(options)
+    finalize(options, (), Backend("seed_simulator"))
+    found = problems(options, (), Backend())
+    assert list(found) == ["options.simulator.coupling_map", "options.simulator.basis_gates"]
+    assert all("device is not a simulator; remove it" in message for message in found.values())
+
+
+def test_real_backends_answer() -> None:
+    aer = pytest.importorskip("qiskit_aer")
+    options = EstimatorOptions(simulator={"noise_model": 1, "seed_simulator": 0, "basis_gates": ["x"]})
+    assert finalize(options, (), aer.AerSimulator()).execution.run_options == {"noise_model": 1}
+    options = EstimatorOptions(execution={"init_qubits": False, "rep_delay": 1e-3})
+    assert list(problems(options, (), aer.AerSimulator())) == RUN_PATHS[:2]
+
+
+def test_all_problems_of_all_rules_come_together() -> None:
+    options = EstimatorOptions(
+        resilience_level=2,
+        seed=1,
+        seed_estimator=2,
+        twirling={"enable_measure": False},
+        resilience={"measure_mitigation": True, "zne": {"extrapolator": "double_exponential"}},
+        execution={"rep_delay": 1},
+        experimental={"a": 1},
+    )
+    with pytest.raises(OptionsError) as caught:
+        finalize(options, [Circuit()], Backend(limits=(0, 0.5)))
+    assert str(caught.value).startswith("7 problems:\n  - options.experimental: ")
+    assert [problem.path.removeprefix("options.") for problem in caught.value.problems] == [
+        "experimental",
+        "resilience.zne_mitigation",
+        "twirling.enable_measure",
+        "resilience.zne.extrapolator",
+        "seed_estimator",
+        "execution.rep_delay",
+        "execution.rep_delay",
+    ]
 
 
 # -------------------------------------------------------------------------------------------------- shots
@@ -189,6 +518,7 @@ def test_sampler_shots(requested: int | None, twirling: ResolvedTwirling, expect
 
 
 @given(requested=st.integers(1, 10**6), twirling=TWIRLINGS, explicit=st.booleans())
+@UNTIMED
 def test_estimator_runs_at_least_what_was_requested(
     requested: int, twirling: ResolvedTwirling, explicit: bool
 ) -> None:
@@ -205,6 +535,7 @@ def test_estimator_runs_at_least_what_was_requested(
 
 
 @given(requested=st.none() | st.integers(1, 10**6), twirling=TWIRLINGS, default=st.integers(1, 10**6))
+@UNTIMED
 def test_sampler_runs_exactly_what_was_requested(
     requested: int | None, twirling: ResolvedTwirling, default: int
 ) -> None:

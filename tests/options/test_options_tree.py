@@ -2,6 +2,8 @@
 
 import copy
 import pickle
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from typing import Any
@@ -9,15 +11,15 @@ from typing import Any
 import attrs
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
+from strategies import TREES, UNTIMED, accepts, any_tree
 
 from quell.errors import OptionsError
 from quell.options import EstimatorOptions, SamplerOptions, TwirlingOptions
-from quell.options.group import Group
-from quell.options.later import LATER
-
-TREES = [EstimatorOptions, SamplerOptions]
+from quell.options.group import Group, nested
+from quell.options.hints import one_edit_apart
+from quell.options.legacy.names import renamed
 
 
 def groups(options: Group) -> Iterator[Group]:
@@ -25,6 +27,14 @@ def groups(options: Group) -> Iterator[Group]:
     for name in attrs.fields_dict(type(options)):
         if isinstance(getattr(options, name), Group):
             yield from groups(getattr(options, name))
+
+
+def at(options: Any, path: str) -> tuple[Any, str]:
+    """Return the group and the name of an option."""
+    *parents, name = path.split(".")
+    for parent in parents:
+        options = getattr(options, parent)
+    return options, name
 
 
 def refuse(options: Group, name: str, value: Any) -> str:
@@ -40,35 +50,76 @@ def refuse(options: Group, name: str, value: Any) -> str:
 # ---------------------------------------------------------------------------------------------- defaults
 
 
-def test_estimator_defaults_are_those_of_v2() -> None:
-    assert EstimatorOptions().to_dict() == {
-        "default_precision": 0.015625,
-        "default_shots": None,
-        "resilience_level": 1,
-        "seed": None,
-        "twirling": {
-            "enable_gates": None,
-            "enable_measure": None,
-            "num_randomizations": "auto",
-            "shots_per_randomization": "auto",
-            "strategy": "active-accum",
-            "group": "pauli",
-        },
-        "resilience": {
-            "measure_mitigation": None,
-            "measure_noise_learning": {"num_randomizations": "auto", "shots_per_randomization": "auto"},
-        },
-        "execution": {"run_options": {}},
-    }
+SHARED = {
+    "seed": None,
+    "max_execution_time": None,
+    "dynamical_decoupling.enable": False,
+    "dynamical_decoupling.sequence_type": "XX",
+    "dynamical_decoupling.extra_slack_distribution": "middle",
+    "dynamical_decoupling.scheduling_method": "alap",
+    "dynamical_decoupling.skip_reset_qubits": False,
+    "twirling.enable_gates": None,
+    "twirling.enable_measure": None,
+    "twirling.num_randomizations": "auto",
+    "twirling.shots_per_randomization": "auto",
+    "twirling.strategy": "active-accum",
+    "twirling.group": "pauli",
+    "calibration.max_age": 1800.0,
+    "calibration.shots": "auto",
+    "execution.init_qubits": True,
+    "execution.rep_delay": None,
+    "execution.scheduler_timing": False,
+    "execution.stretch_values": False,
+    "execution.run_options": {},
+    "environment.log_level": "WARNING",
+    "environment.job_tags": (),
+    "environment.private": False,
+    "environment.image": None,
+    "environment.max_execution_time": None,
+    "simulator.noise_model": None,
+    "simulator.coupling_map": None,
+    "simulator.basis_gates": None,
+    "simulator.seed_simulator": None,
+    "simulator.layer_noise_model": None,
+    "simulator.angle_decimals": 5,
+    "simulator.warn_absent": True,
+    "experimental": {},
+}
+ESTIMATOR = {
+    "default_precision": 0.015625,
+    "default_shots": None,
+    "resilience_level": 1,
+    "seed_estimator": None,
+    "resilience.measure_mitigation": None,
+    "resilience.measure_noise_learning.num_randomizations": "auto",
+    "resilience.measure_noise_learning.shots_per_randomization": "auto",
+    "resilience.zne_mitigation": None,
+    "resilience.zne.amplifier": "gate_folding",
+    "resilience.zne.noise_factors": "auto",
+    "resilience.zne.extrapolator": ("exponential", "linear"),
+    "resilience.zne.extrapolated_noise_factors": "auto",
+    "resilience.pec_mitigation": False,
+    "resilience.pec.max_overhead": 100.0,
+    "resilience.pec.noise_gain": "auto",
+    "resilience.layer_noise_learning.max_layers_to_learn": 4,
+    "resilience.layer_noise_learning.shots_per_randomization": 128,
+    "resilience.layer_noise_learning.num_randomizations": 32,
+    "resilience.layer_noise_learning.layer_pair_depths": (0, 1, 2, 4, 16, 32),
+    "resilience.layer_noise_model": None,
+    "execution.precision_target": "shots",
+}
+SAMPLER = {
+    "default_shots": 4096,
+    "resilience.measure_mitigation": False,
+    "calibration.groups": None,
+    "execution.meas_type": "classified",
+}
 
 
-def test_sampler_defaults_are_those_of_v2() -> None:
-    assert SamplerOptions().to_dict() == {
-        "default_shots": 4096,
-        "seed": None,
-        "twirling": TwirlingOptions().to_dict(),
-        "execution": {"run_options": {}},
-    }
+@pytest.mark.parametrize(("tree", "own"), [(EstimatorOptions, ESTIMATOR), (SamplerOptions, SAMPLER)])
+def test_defaults_are_those_of_v2(tree: Any, own: dict[str, Any]) -> None:
+    assert tree().to_dict() == nested(SHARED | own)
+    assert tree().diff() == {}
 
 
 @pytest.mark.parametrize("tree", TREES)
@@ -78,12 +129,6 @@ def test_every_option_is_described_and_its_path_is_where_it_is(tree: type[Group]
             assert field.metadata["doc"].endswith(".")
             if isinstance(value := getattr(group, name), Group):
                 assert value.path == f"{group.path}.{name}"
-
-
-@pytest.mark.parametrize("tree", TREES)
-def test_an_option_that_exists_is_not_listed_as_missing(tree: type[Group]) -> None:
-    existing = {f"{group.path}.{name}" for group in groups(tree()) for name in attrs.fields_dict(type(group))}
-    assert not existing & set(LATER)
 
 
 # ------------------------------------------------------------------------------------------------ values
@@ -152,17 +197,83 @@ def test_seed_zero_is_a_seed() -> None:
 
 @pytest.mark.parametrize("value", [True, False, 1.0, "1", 3, -1, None])
 def test_bad_level(value: Any) -> None:
-    assert "options.resilience_level: must be 0 or 1, not" in refuse(
-        EstimatorOptions(), "resilience_level", value
-    )
+    message = refuse(EstimatorOptions(), "resilience_level", value)
+    assert message.startswith(f"options.resilience_level: must be 0, 1 or 2, not {value!r}")
+    assert ("pec_mitigation" in message) == (value == 3)
 
 
-def test_level_two_says_what_is_missing() -> None:
-    message = refuse(EstimatorOptions(), "resilience_level", 2)
-    assert message == (
-        "options.resilience_level: resilience_level 2 needs zero-noise extrapolation, "
-        "which this version does not have; set 0 or 1"
-    )
+@pytest.mark.parametrize(
+    ("path", "good", "stored", "bad", "rule"),
+    [
+        ("resilience.zne.noise_factors", (1, np.float64(2)), (1.0, 2.0), (1,), "a list of at least 2 numbers >= 1"),
+        ("resilience.zne.noise_factors", np.array([1, 3]), (1.0, 3.0), (0.5, 1), "or 'auto'"),
+        ("resilience.zne.extrapolated_noise_factors", [0], (0.0,), [-1], "a list of numbers >= 0"),
+        ("resilience.zne.extrapolator", ["linear"], ("linear",), [], "a name or a list of names"),
+        ("resilience.zne.extrapolator", "fallback", "fallback", "liner", "did you mean 'linear'?"),
+        ("resilience.pec.max_overhead", 3, 3.0, 0, "a finite number > 0 or None"),
+        ("resilience.pec.noise_gain", 0, 0.0, -0.1, "a finite number >= 0 or 'auto'"),
+        ("resilience.layer_noise_learning.layer_pair_depths", range(2), (0, 1), [4], "at least 2 integers >= 0"),
+        ("resilience.layer_noise_model", iter([1]), [1], {"a": 1}, "a sequence of layers with their noise"),
+        ("environment.job_tags", None, (), "tag", "a list of strings"),
+        ("environment.image", "a/b:c", "a/b:c", "name", "'name:tag' or None"),
+        ("simulator.coupling_map", [[0, 1]], ((0, 1),), [[0, 1, 2]], "a list of pairs of qubits"),
+        ("simulator.basis_gates", ["x"], ("x",), "x", "a list of strings or None"),
+        ("simulator.angle_decimals", np.int8(0), 0, 1.0, "an integer >= 0"),
+        ("max_execution_time", 1, 1, 0, "an integer >= 1 or None"),
+        ("experimental", {"a": 1}, {"a": 1}, None, "a dict"),
+    ],
+)  # fmt: skip
+def test_values(path: str, good: Any, stored: Any, bad: Any, rule: str) -> None:
+    group, name = at(EstimatorOptions(), path)
+    setattr(group, name, good)
+    assert getattr(group, name) == stored
+    assert type(getattr(group, name)) is type(stored)
+    assert rule in refuse(group, name, bad)
+
+
+def test_coupling_maps_and_groups_of_qubits() -> None:
+    class CouplingMap:
+        def get_edges(self) -> list[tuple[int, int]]:
+            return [(0, 1), (1, 0)]
+
+    options = SamplerOptions(simulator={"coupling_map": CouplingMap()}, calibration={"groups": [[3, 1], [0]]})
+    assert options.simulator.coupling_map == ((0, 1), (1, 0))
+    assert options.calibration.groups == ((3, 1), (0,))
+    for bad in ([[0, 1], [1]], [[]], [0], "ab"):
+        assert "must be disjoint groups of qubits or None" in refuse(options.calibration, "groups", bad)
+
+
+BAD = [
+    object(),
+    float("nan"),
+    -1,
+    0.5,
+    "qqq",
+    [[]],
+    [3],
+    1j,
+    {1: 2},
+    {"shots": 3},
+    True,
+    None,
+    (),
+    b"x",
+    10**400,
+]
+
+
+@given(options=any_tree(), data=st.data())
+@UNTIMED
+def test_a_failed_assignment_changes_nothing(options: Any, data: st.DataObject) -> None:
+    path, _, field = data.draw(st.sampled_from(list(options.leaves())))
+    bad = [value for value in BAD if not accepts(field.metadata["check"], value)]
+    assume(bad)
+    before, value = options.copy(), data.draw(st.sampled_from(bad))
+    refuse(*at(options, path), value)
+    with pytest.raises(OptionsError) as caught:
+        options.update({"seed": 12345} if path != "seed" else {}, **nested({path: value}))
+    assert [problem.path for problem in caught.value.problems] == [f"options.{path}"]
+    assert options == before
 
 
 @pytest.mark.parametrize("name", ["active", "active_accum", "active-accum", "active_circuit", "all"])
@@ -225,23 +336,83 @@ def test_unknown_names_are_refused_everywhere_with_the_nearest() -> None:
 
 
 def test_unknown_name_without_a_near_one_lists_the_options() -> None:
-    message = refuse(EstimatorOptions().resilience, "qqq", 1)
-    assert message.endswith("unknown option; the options here are measure_mitigation, measure_noise_learning")
+    message = refuse(EstimatorOptions().resilience.pec, "qqq", 1)
+    assert (
+        message == "options.resilience.pec.qqq: unknown option; the options here are max_overhead, noise_gain"
+    )
     with pytest.raises(OptionsError, match="unknown option"):
         SamplerOptions({3: 4})  # type: ignore[dict-item]
 
 
-@pytest.mark.parametrize("path", sorted(LATER))
-def test_known_but_missing_options_are_not_called_unknown(path: str) -> None:
-    *parents, name = path.split(".")[1:]
-    group: Any = EstimatorOptions()
-    for parent in parents:
-        group = getattr(group, parent)
-    message = refuse(group, name, None)
-    assert message.startswith(f"{path}: is a V2 option that this version of quell does not have; ")
-    with pytest.raises(OptionsError, match="does not have"):
-        getattr(group, name)
-    assert not hasattr(group, name)
+@st.composite
+def misspellings(draw: st.DrawFn) -> tuple[Group, str, str]:
+    """Return a group, one of its names, and that name with one slip."""
+    group = draw(st.sampled_from([g for tree in TREES for g in groups(tree())]))
+    name = draw(st.sampled_from(list(attrs.fields_dict(type(group)))))
+    at = draw(st.integers(0, len(name) - 1))
+    other = draw(st.sampled_from("abcdefghijklmnopqrstuvwxyz_1 E"))
+    slips = {
+        "delete": name[:at] + name[at + 1 :],
+        "double": name[:at] + name[at] + name[at:],
+        "swap": name[:at] + name[at : at + 2][::-1] + name[at + 2 :],
+        "replace": name[:at] + other + name[at + 1 :],
+    }
+    wrong = slips[draw(st.sampled_from(sorted(slips)))]
+    assume(not hasattr(group, wrong))
+    return group, name, wrong
+
+
+@given(slip=misspellings())
+@UNTIMED
+def test_any_slip_is_refused_with_the_name_that_was_meant(slip: tuple[Group, str, str]) -> None:
+    group, name, wrong = slip
+    message = refuse(group, wrong, 1)
+    assert message.startswith(f"{group.path}.{wrong}: unknown option; did you mean ")
+    assert repr(name) in message.partition("did you mean ")[2]
+    with pytest.raises(OptionsError) as caught:
+        group.update({wrong: 1})
+    assert str(caught.value) == message
+
+
+@given(one=st.text("abc", max_size=5), other=st.text("abc", max_size=5))
+@UNTIMED
+def test_one_edit(one: str, other: str) -> None:
+    edits = {one[:i] + c + one[i:] for i in range(len(one) + 1) for c in "abc"}
+    edits |= {one[:i] + one[i + 1 :] for i in range(len(one))}
+    edits |= {one[:i] + c + one[i + 1 :] for i in range(len(one)) for c in "abc"}
+    edits |= {one[:i] + one[i : i + 2][::-1] + one[i + 2 :] for i in range(len(one))}
+    assert one_edit_apart(one, other) == (other in edits - {one}) == one_edit_apart(other, one)
+
+
+@pytest.mark.parametrize("tree", TREES)
+def test_a_name_in_the_wrong_group_is_refused_with_where_it_is(tree: Any) -> None:
+    everywhere = list(groups(tree()))
+    places: dict[str, list[str]] = {}
+    for group in everywhere:
+        for name in attrs.fields_dict(type(group)):
+            places.setdefault(name, []).append(f"{group.path}.{name}")
+    for group in everywhere:
+        here = attrs.fields_dict(type(group))
+        for name, paths in places.items():
+            old = renamed(f"{group.path}.{name}".removeprefix("options."))
+            if name not in here and not old and not any(one_edit_apart(name, other) for other in here):
+                meant = refuse(group, name, 1).partition("; did you mean ")[2]
+                assert set(paths) <= set(meant.rstrip("?").split(" or "))
+
+
+def test_names_of_the_other_tree_and_near_names_of_other_groups() -> None:
+    assert refuse(EstimatorOptions(), "zne_mitigation", True).endswith(
+        "did you mean options.resilience.zne_mitigation?"
+    )
+    assert refuse(EstimatorOptions(), "zne_mitigaton", True).endswith(
+        "did you mean options.resilience.zne_mitigation?"
+    )
+    assert refuse(SamplerOptions(), "resilience_level", 1).endswith(
+        "; EstimatorOptions has it, as options.resilience_level"
+    )
+    assert refuse(EstimatorOptions().execution, "meas_type", 1).endswith(
+        "; SamplerOptions has it, as options.execution.meas_type"
+    )
 
 
 def test_methods_cannot_be_overwritten() -> None:
@@ -303,7 +474,7 @@ def test_update_reports_all_problems_and_changes_nothing() -> None:
     with pytest.raises(OptionsError) as caught:
         options.update(
             {"seed": 6, "default_shots": 0, "twirling": {"enable_gates": True, "strategy": "none"}},
-            resilience={"measure_noise_learning": {"num_randomizations": False}, "zne": {}},
+            resilience={"measure_noise_learning": {"num_randomizations": False}, "zen": {}},
             execution=3,
             sed=1,
         )
@@ -311,7 +482,7 @@ def test_update_reports_all_problems_and_changes_nothing() -> None:
         "options.default_shots",
         "options.twirling.strategy",
         "options.resilience.measure_noise_learning.num_randomizations",
-        "options.resilience.zne",
+        "options.resilience.zen",
         "options.execution",
         "options.sed",
     ]
@@ -392,60 +563,6 @@ def test_repr_shows_what_differs_from_the_defaults() -> None:
     assert eval(repr(options), scope) == options
 
 
-COUNTS = st.just("auto") | st.integers(1, 10**9)
-SWITCHES = st.none() | st.booleans()
-TWIRLING = st.fixed_dictionaries(
-    {},
-    optional={
-        "enable_gates": SWITCHES,
-        "enable_measure": SWITCHES,
-        "num_randomizations": COUNTS,
-        "shots_per_randomization": COUNTS,
-        "strategy": st.sampled_from(["active", "active-accum", "active_circuit", "all"]),
-        "group": st.sampled_from(["pauli", "balanced_pauli", "local_c1", "local_pauli"]),
-    },
-)
-TREE_VALUES = st.fixed_dictionaries(
-    {},
-    optional={
-        "default_precision": st.floats(1e-6, 10),
-        "default_shots": st.none() | st.integers(1, 10**9),
-        "resilience_level": st.sampled_from([0, 1]),
-        "seed": st.none() | st.integers(0, 2**128),
-        "twirling": TWIRLING,
-        "resilience": st.fixed_dictionaries(
-            {},
-            optional={
-                "measure_mitigation": SWITCHES,
-                "measure_noise_learning": st.fixed_dictionaries({}, optional={"num_randomizations": COUNTS}),
-            },
-        ),
-        "execution": st.fixed_dictionaries(
-            {}, optional={"run_options": st.dictionaries(st.sampled_from("abc"), st.lists(st.integers()))}
-        ),
-    },
-)
-
-
-def merged(first: dict[str, Any], second: dict[str, Any]) -> dict[str, Any]:
-    """Return `second` on top of `first`, group by group; a dict that is a value is not a group."""
-    out = first | second
-    for name in first.keys() & second.keys():
-        if isinstance(first[name], dict) and name != "run_options":
-            out[name] = merged(first[name], second[name])
-    return out
-
-
-@given(values=TREE_VALUES, more=TREE_VALUES)
-def test_round_trips(values: dict[str, Any], more: dict[str, Any]) -> None:
-    options = EstimatorOptions(values)
-    assert EstimatorOptions.from_dict(options.to_dict()) == options
-    assert EstimatorOptions(**options.to_dict()) == options
-    assert pickle.loads(pickle.dumps(options)) == options
-    options.update(more)
-    assert options == EstimatorOptions(merged(values, more))
-
-
 @pytest.mark.parametrize("tree", TREES)
 def test_an_unpickled_tree_still_checks(tree: Any) -> None:
     options = pickle.loads(pickle.dumps(tree(seed=3)))
@@ -460,3 +577,28 @@ def test_errors_can_be_pickled() -> None:
     again = pickle.loads(pickle.dumps(caught.value))
     assert str(again) == str(caught.value)
     assert again.problems == caught.value.problems
+
+
+# -------------------------------------------------------------------------------------------------- import
+
+IMPORT = """
+import sys, time
+start = time.perf_counter()
+import quell.options
+seconds = time.perf_counter() - start
+heavy = ("qiskit", "numpy", "scipy", "mthree", "cattrs", "qiskit_ibm_runtime")
+loaded = [name for name in heavy if name in sys.modules]
+quell.options.EstimatorOptions(seed=1).diff()
+print(seconds, *loaded)
+"""
+
+
+def test_options_are_light_to_import() -> None:
+    runs = [
+        subprocess.run(
+            [sys.executable, "-c", IMPORT], capture_output=True, text=True, check=True
+        ).stdout.split()
+        for _ in range(5)
+    ]
+    assert [loaded for _, *loaded in runs] == [[]] * 5
+    assert min(float(seconds) for seconds, *_ in runs) < 0.3

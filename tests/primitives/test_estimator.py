@@ -320,3 +320,46 @@ def test_too_many_projectors_for_readout_correction_are_refused_with_the_next_st
     circuit = QuantumCircuit(16)
     with pytest.raises(UnsupportedError, match="measure_mitigation"):
         Estimator(forbidden).run([(circuit, "0" * 16)])
+
+
+def test_options_are_checked_against_pubs_and_backend_before_anything_runs():
+    backend = CountingBackend(GenericBackendV2(3, basis_gates=["cx", "rz", "sx", "x"], seed=1))
+    circuit = QuantumCircuit(3)
+    estimator = Estimator(backend, {"execution": {"rep_delay": 1e-3}})
+    with pytest.raises(OptionsError, match=r"execution\.rep_delay"):
+        estimator.run([(circuit, "ZZZ")])
+    with pytest.raises(InputError) as error:
+        estimator.run([(circuit, "ZZ"), (ghz(3), "ZZZ"), (circuit, "ZZZ", None, -1.0)], precision=0)
+    paths = [problem.path for problem in error.value.problems]
+    assert paths[0] == "options.execution.rep_delay"
+    assert {"precision", "pubs[0]"} <= set(paths)
+    assert any(path.startswith("pubs[1]") for path in paths)
+    assert any(path.startswith("pubs[2]") for path in paths)
+    assert backend.num_runs == 0
+
+
+def test_what_the_mode_cannot_be_told_is_reported_with_the_rest():
+    estimator = Estimator(forbidden, {"execution": {"run_options": {"method": "automatic"}}})
+    with pytest.raises(InputError, match="run_options"):
+        estimator.run([(ghz(3), "ZZZ")])
+    with pytest.raises(InputError) as error:
+        estimator.run([(ghz(3), "ZZ")])
+    assert len(error.value.problems) == 2
+
+
+def test_the_level_is_in_the_metadata():
+    for level in (0, 1):
+        job = Estimator(call_statevector_sampler, {"resilience_level": level}).run(
+            [(ghz(), "ZZI")], precision=0.1
+        )
+        assert job.result().metadata["resilience_level"] == level
+
+
+def test_options_are_accepted_in_one_place():
+    class Lenient(Estimator):
+        def _accept(self, options):
+            return super()._accept({} if options == "none" else options)
+
+    estimator = Lenient(forbidden, "none")
+    estimator.options = "none"
+    assert estimator.options == EstimatorOptions()

@@ -7,7 +7,7 @@ from qiskit.circuit import Parameter
 from qiskit.primitives import StatevectorSampler
 from qiskit_aer import AerSimulator
 
-from quell import InputError, Sampler, SamplerV2
+from quell import InputError, OptionsError, Sampler, SamplerV2
 from quell.testing.backends import CountingBackend
 
 TWIRLED = {"twirling": {"enable_gates": True, "enable_measure": True}, "seed": 5}
@@ -80,3 +80,19 @@ def test_bad_shots_are_refused(shots):
 def test_circuits_without_classical_registers_are_refused():
     with pytest.raises(InputError, match="classical register"):
         Sampler(forbidden).run([QuantumCircuit(1)])
+
+
+def test_problems_of_options_and_pubs_are_reported_at_once():
+    sampler = Sampler(forbidden, {"execution": {"meas_type": "kerneled"}})
+    with pytest.raises(OptionsError, match="meas_type"):
+        sampler.run([ghz()])
+    with pytest.raises(InputError) as error:
+        sampler.run([QuantumCircuit(1), "ghz"], shots=0)
+    paths = [problem.path for problem in error.value.problems]
+    assert paths == ["options.execution.meas_type", "shots", "pubs[1]", "pubs[0].circuit"]
+
+
+@pytest.mark.parametrize("pubs", [3, None])
+def test_what_is_no_list_of_pubs_is_refused(pubs):
+    with pytest.raises(InputError, match="must be a list of PUBs"):
+        Sampler(forbidden).run(pubs)

@@ -107,6 +107,18 @@ class TwirledReadout:
             self.target,
         )
 
+    def serves(self, other: object) -> bool:
+        """Return whether the qubits of `other` are among these, learned with no less effort.
+
+        Randomizations count besides shots: a few of them leave the twirl, and its error bar, to chance.
+        """
+        return (
+            isinstance(other, TwirledReadout)
+            and self.merged(other) == self
+            and self.num_randomizations >= other.num_randomizations
+            and self.num_randomizations * self.shots >= other.num_randomizations * other.shots
+        )
+
     def experiment(self, rng: np.random.Generator) -> tuple[Sequence[Program], Program]:
         """Measure the all-zero state under the twirl."""
         register = ClassicalRegister(len(self.qubits), "meas")

@@ -21,6 +21,9 @@ class Requirement(Protocol):
     def merged(self, other: Any) -> Self | None:
         """Return one requirement that serves both, None if there is none."""
 
+    def serves(self, other: Any) -> bool:
+        """Return whether what this finds out is enough for `other`, in extent and in effort."""
+
     def experiment(self, rng: np.random.Generator) -> tuple[Sequence[Program], Any]:
         """Return the programs to run, and the residue that `fit` needs."""
 

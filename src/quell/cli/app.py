@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
+from enum import StrEnum
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -13,6 +15,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 
 from .._version import __version__
 from ..errors import QuellError
+from ..options.legacy import SOURCES
 
 app = typer.Typer(
     help="Error mitigation for any Qiskit backend.",
@@ -22,6 +25,10 @@ app = typer.Typer(
 )
 CIRCUITS_AT_ONCE = 16  # so that the progress bar moves; the results of a seed depend on it
 DEFAULT_QUBITS = 6  # fewer where the device has no such chain
+_SOURCE_NAMES = ", ".join(source.name for source in SOURCES)  # below the options: there is room for them
+Primitive = StrEnum("Primitive", ["estimator", "sampler"])
+Mode = StrEnum("Mode", ["guide", "strict"])
+Format = StrEnum("Format", ["toml", "json", "python"])
 
 
 def _version(wanted: bool) -> None:
@@ -117,6 +124,57 @@ def devices() -> None:
 
     with _reported():
         show.devices([load_device(name) for name in device_names()], Console(highlight=False))
+
+
+@app.command(epilog=f"Sources: {_SOURCE_NAMES}.")
+def migrate(
+    file: Annotated[str, typer.Argument(help="JSON, TOML, or a Python dict (not executed); - reads stdin.")],
+    source: Annotated[
+        str, typer.Option(help="Where the options are from, see below; auto: the keys say.")
+    ] = "auto",
+    primitive: Annotated[
+        Primitive, typer.Option(help="What they are for, where the source does not say.")
+    ] = Primitive.estimator,
+    mode: Annotated[
+        Mode,
+        typer.Option(help="guide: as the official migration guides; strict: what the legacy package ran."),
+    ] = Mode.guide,
+    expand_defaults: Annotated[
+        bool, typer.Option("--expand-defaults", help="Also write out the defaults of then.")
+    ] = False,
+    legacy_version: Annotated[
+        str | None,
+        typer.Option(help="Version of the legacy package, such as 0.11, if its defaults depend on it."),
+    ] = None,
+    to: Annotated[
+        Format | None, typer.Option(help="How to write the new options; by default as --out says, or toml.")
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Where to write the new options; by default to the output.")
+    ] = None,
+) -> None:
+    """Translate options from before V2, and say what became of each.
+
+    The new options go to the output, or to --out. The table of keys goes to
+    the error stream, unless --out is given and the output is a terminal.
+
+    Exit status: 0 if all was carried, 1 if something was dropped, 2 if the
+    input is invalid.
+    """
+    from . import migrate as migration
+
+    with _reported():
+        dropped = migration.migrate(
+            file,
+            out,
+            to.value if to else None,
+            source=source,
+            primitive=primitive.value,
+            mode=mode.value,
+            expand_defaults=expand_defaults,
+            version=legacy_version,
+        )
+    raise typer.Exit(dropped)
 
 
 class _Progress:

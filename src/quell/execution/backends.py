@@ -1,16 +1,15 @@
-"""Run programs on a `BackendV2` and read its `Result`."""
+"""Run programs on a `BackendV2`."""
 
 from __future__ import annotations
 
 import sys
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from typing import Any, Final
+from typing import Any, Final, Self
 
 import numpy as np
 from attrs import define, field
-from numpy.typing import NDArray
 from qiskit import QuantumCircuit
 from qiskit.providers import BackendV2
 from qiskit.transpiler import Target
@@ -19,8 +18,11 @@ from ..circuits.bound import BoundForm
 from ..circuits.parametric import ParametricForm
 from ..circuits.program import Program
 from ..circuits.samples import Samples
+from ..options.resolved import ResolvedExecution
 from . import runner
-from .runner import Chunk, Collector, Progress, check_cancelled
+from .results import samples_of_result
+from .runner import Chunk, Collector, Progress, result_of
+from .simulated import checked_noise_model, is_aer, simulated_target
 
 #: Gates of bound circuits submitted at a time.
 _BATCH_GATES: Final = 2_000_000
@@ -32,10 +34,32 @@ Batch = list[Chunk]
 
 @define
 class BackendRunner:
-    """Runs programs through ``backend.run``."""
+    """Runs programs through ``backend.run``.
+
+    Attributes:
+        backend: The backend.
+        run_options: Keyword arguments of its ``run``; they win over everything.
+        seed_simulator: Seed of the first run's shots; None if it follows from the seed of the job.
+        simulated: The device that a simulator stands for, None if there is none but itself.
+    """
 
     backend: BackendV2
     run_options: dict[str, Any] = field(factory=dict)
+    seed_simulator: int | None = None
+    simulated: Target | None = None
+    _submitted: int = field(init=False, default=0)
+
+    @classmethod
+    def of(cls, backend: BackendV2, execution: ResolvedExecution) -> Self:
+        """Return the runner for a backend and options.
+
+        Raises:
+            InputError: Options do not describe a device or a noise model.
+        """
+        run_options = dict(execution.run_options)
+        if "noise_model" in run_options and is_aer(backend):
+            run_options["noise_model"] = checked_noise_model(run_options["noise_model"])
+        return cls(backend, run_options, execution.seed_simulator, simulated_target(execution, backend))
 
     @property
     def name(self) -> str:
@@ -44,57 +68,60 @@ class BackendRunner:
 
     @property
     def target(self) -> Target | None:
-        """The backend's target."""
-        target: Target | None = self.backend.target
+        """The target of the simulated device, or of the backend."""
+        target: Target | None = self.backend.target if self.simulated is None else self.simulated
         return target
 
     @property
+    def binding(self) -> bool:
+        """Whether the target's list of gates is all that runs."""
+        return self.simulated is not None or not self.takes_binds
+
+    @property
     def takes_binds(self) -> bool:
-        """Whether ``run`` accepts one parametric circuit and many values."""
-        aer = sys.modules.get("qiskit_aer")
-        if aer is not None and isinstance(self.backend, aer.backends.aerbackend.AerBackend):
-            return True
-        return bool(getattr(self.backend, "takes_parameter_binds", False))
+        """Whether ``run`` accepts parametric circuits and many values of each."""
+        return is_aer(self.backend) or bool(getattr(self.backend, "takes_parameter_binds", False))
 
     def run(
         self, programs: Sequence[Program], *, seed: int | None, progress: Progress, cancelled: threading.Event
     ) -> list[Samples]:
         """Run programs chunk by chunk; see `Runner`."""
         collector = Collector(programs, progress)
-        batches = self._batches(programs)
         forms: dict[int, Any] = {}
         pending: list[tuple[Batch, Any]] = []
 
         def read() -> None:
             batch, job = pending.pop(0)
-            for chunk, samples in _samples_of_result(job.result(), batch, programs):
+            result = result_of(job, cancelled)
+            if result is None and cancelled.is_set():
+                return
+            for chunk, samples in samples_of_result(result, batch, programs):
                 collector.add(chunk, samples)
 
         try:
-            for number, batch in enumerate(batches):
-                check_cancelled(cancelled)
-                pending.append((batch, self._submit(batch, programs, forms, seed, number)))
+            for batch in self._batches(programs):
                 if len(pending) >= _WINDOW:
                     read()
+                if cancelled.is_set():
+                    break
+                pending.append((batch, self._submit(batch, programs, forms, seed)))
             while pending:
-                check_cancelled(cancelled)
                 read()
-        except InterruptedError:
-            for _, job in pending:
-                _try_cancel(job)
-            raise
         except Exception as error:
             while pending:  # what was submitted before is being measured, and paid for
                 with suppress(Exception):  # the first failure is the one to report
                     read()
             raise collector.fail(error) from error
+        if not collector.complete:
+            raise collector.cancel()
         return collector.samples()
 
     def _batches(self, programs: Sequence[Program]) -> Iterator[Batch]:
         """Cut programs into runs: the same shots, at most ``max_circuits``, bounded memory.
 
-        Bound circuits of several programs share a run, so that calibrations and data meet the same device;
-        a parametric circuit has a run of its own.
+        Bound circuits of several programs share a run, so that calibrations and data meet the same device. A
+        simulator's parametric circuit has a run of its own, so that progress shows and cancelling acts
+        between them; circuits that nothing was done to share one, as they would in the user's own run.
         """
         limit = int(self.backend.max_circuits or sys.maxsize)
         batch: Batch = []
@@ -108,10 +135,7 @@ class BackendRunner:
             start = 0
             while start < program.num_members:
                 fits = max(int((room + 1e-9) / share), 0 if batch else 1)
-                alike = not batch or (
-                    programs[batch[0].program].shots == program.shots and not self.takes_binds
-                )
-                if not (alike and fits):
+                if not (fits and self._may_share(batch, program, programs)):
                     yield batch
                     batch, room = [], 1.0
                     continue
@@ -122,14 +146,40 @@ class BackendRunner:
         if batch:
             yield batch
 
+    def _may_share(self, batch: Batch, program: Program, programs: Sequence[Program]) -> bool:
+        """Return whether a program may be run together with those of a batch."""
+        if not batch:
+            return True
+        other = programs[batch[-1].program]
+        touched = len(other.touched_indices) or len(program.touched_indices)
+        return other.shots == program.shots and not (self.takes_binds and touched)
+
+    def _next_seed(self, seed: int | None) -> int | None:
+        """Return the seed of the next run's shots, None to leave it to the backend.
+
+        The first run gets the very number that was asked for, so that a job that is one run has the counts
+        of a bare ``backend.run``; later ones must not repeat its randomness, nor do they where a job calls
+        `run` again for what it lacks.
+        """
+        number, self._submitted = self._submitted, self._submitted + 1
+        asked = self.seed_simulator
+        if asked is None and "seed_simulator" in self.backend.options:
+            if seed is not None:
+                return _derived(seed, number)
+            own = self.backend.options.seed_simulator
+            asked = own if isinstance(own, int) and number else None
+        return _derived(asked, number) if number and asked is not None else asked
+
     def _submit(
-        self, batch: Batch, programs: Sequence[Program], forms: dict[int, Any], seed: int | None, number: int
+        self, batch: Batch, programs: Sequence[Program], forms: dict[int, Any], seed: int | None
     ) -> Any:
         options: dict[str, Any] = {"shots": programs[batch[0].program].shots}
-        if seed is not None and "seed_simulator" in self.backend.options:
-            options["seed_simulator"] = int(np.random.SeedSequence([seed, number]).generate_state(1)[0] >> 1)
+        seed_simulator = self._next_seed(seed)
+        if seed_simulator is not None:
+            options["seed_simulator"] = seed_simulator
         options.update(self.run_options)
         circuits: list[QuantumCircuit] = []
+        binds: list[dict[Any, list[float]]] = []
         for chunk in batch:
             if chunk.program not in forms:
                 forms.clear()  # programs come in order: an earlier one is not needed again
@@ -140,74 +190,15 @@ class BackendRunner:
                 circuits += form.circuits(chunk.start, chunk.stop)
             elif form.num_parameters:
                 values = form.values(chunk.start, chunk.stop)
-                columns = {p: values[:, i].tolist() for i, p in enumerate(form.circuit.parameters)}
-                return self.backend.run([form.circuit], parameter_binds=[columns], **options)
+                circuits.append(form.circuit)
+                binds.append({p: values[:, i].tolist() for i, p in enumerate(form.circuit.parameters)})
             else:
                 circuits += [form.circuit] * (chunk.stop - chunk.start)
+                binds += [{}] * (chunk.stop - chunk.start)
+        if any(binds):
+            options["parameter_binds"] = binds
         return self.backend.run(circuits, **options)
 
 
-def _try_cancel(job: Any) -> None:
-    with suppress(Exception):  # a job that cannot be cancelled just ends
-        job.cancel()
-
-
-def _samples_of_result(
-    result: Any, batch: Batch, programs: Sequence[Program]
-) -> Iterator[tuple[Chunk, Samples]]:
-    """Read a `Result`: counts of every experiment as packed shots per register."""
-    if getattr(result, "success", True) is False:
-        raise RuntimeError(f"the result says: {getattr(result, 'status', 'failed')}")
-    asked, got = sum(chunk.stop - chunk.start for chunk in batch), len(result.results)
-    if got != asked:
-        raise RuntimeError(f"{asked} circuits were submitted, {got} results came back")
-    first = 0
-    for chunk in batch:
-        circuit = programs[chunk.program].template.circuit
-        last = first + chunk.stop - chunk.start
-        num_bytes = -(-circuit.num_clbits // 8)
-        packed = [_packed(result.data(index).get("counts", {}), num_bytes) for index in range(first, last)]
-        shots = np.array([len(rows) for rows in packed], dtype=np.int64)
-        if not shots.any():
-            raise RuntimeError("no experiment returned any counts")
-        whole = np.zeros((last - first, int(shots.max()), num_bytes), dtype=np.uint8)
-        for member, rows in enumerate(packed):
-            whole[member, : len(rows)] = rows
-        yield chunk, Samples(*_split_registers(whole, circuit), shots)
-        first = last
-
-
-def _packed(counts: Mapping[Any, int], num_bytes: int) -> NDArray[np.uint8]:
-    """Return counts as one row of packed bits a shot, uint8 ``(shots, num_bytes)``."""
-    keys = b"".join(_key(key).to_bytes(num_bytes, "big") for key in counts)
-    rows = np.frombuffer(keys, dtype=np.uint8).reshape(len(counts), num_bytes)
-    return np.repeat(rows, np.fromiter(counts.values(), dtype=np.int64, count=len(counts)), axis=0)
-
-
-def _key(key: Any) -> int:
-    """Read a hexadecimal or binary outcome, with or without spaces between registers."""
-    if isinstance(key, int):
-        return key
-    text = key.replace(" ", "")
-    return int(text, 16) if text[:2] in ("0x", "0X") else int(text, 2)
-
-
-def _split_registers(
-    whole: NDArray[np.uint8], circuit: Any
-) -> tuple[dict[str, NDArray[np.uint8]], dict[str, int]]:
-    """Split packed classical bits into the circuit's registers."""
-    bits, sizes = {}, {}
-    unpacked: NDArray[np.uint8] | None = None
-    for register in circuit.cregs:
-        indices = [circuit.find_bit(bit).index for bit in register]
-        sizes[register.name] = len(indices)
-        if indices == list(range(circuit.num_clbits)):
-            bits[register.name] = whole
-            continue
-        if unpacked is None:
-            unpacked = np.unpackbits(whole, axis=-1)[..., ::-1]
-        chosen = unpacked[..., indices][..., ::-1]
-        pad = -len(indices) % 8
-        chosen = np.concatenate([np.zeros((*chosen.shape[:-1], pad), dtype=np.uint8), chosen], axis=-1)
-        bits[register.name] = np.packbits(chosen, axis=-1)
-    return bits, sizes
+def _derived(seed: int, number: int) -> int:
+    return int(np.random.SeedSequence([seed, number]).generate_state(1)[0] >> 1)

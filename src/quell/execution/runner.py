@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from typing import Protocol
+from concurrent.futures import Future
+from contextlib import suppress
+from typing import Any, Final, Protocol
 
 from attrs import frozen
 from qiskit.transpiler import Target
 
 from ..circuits.program import Program
 from ..circuits.samples import Samples
-from ..errors import ExecutionError
+from ..errors import CancelledError, ExecutionError
 
 #: Bytes of parameter values rendered at a time; read as `runner.CHUNK_BYTES`, so it can be changed here.
 CHUNK_BYTES = 64 * 2**20
+#: Seconds after which a runner that waits for the device sees that it was cancelled.
+_PATIENCE: Final = 0.05
 
 Progress = Callable[[int, int], None]
 
@@ -30,10 +34,20 @@ class Runner(Protocol):
     def target(self) -> Target | None:
         """What the device can do, None if unknown."""
 
+    @property
+    def binding(self) -> bool:
+        """Whether the target's list of gates is all that runs; simulators often run more."""
+
     def run(
         self, programs: Sequence[Program], *, seed: int | None, progress: Progress, cancelled: threading.Event
     ) -> list[Samples]:
-        """Return one `Samples` per program, in order."""
+        """Return one `Samples` per program, in order.
+
+        Raises:
+            CancelledError: `cancelled` was set before everything was measured; what was measured is in its
+                ``partial``.
+            ExecutionError: The device failed; what was measured is in its ``partial``.
+        """
 
 
 @frozen
@@ -47,7 +61,7 @@ class Chunk:
 
 @frozen(eq=False)
 class Partial:
-    """What a failed run measured: chunks and their samples."""
+    """What a failed or cancelled run measured: chunks and their samples."""
 
     chunks: tuple[tuple[Chunk, Samples], ...]
 
@@ -79,6 +93,18 @@ class Collector:
             Partial(tuple(self.parts)),
         )
 
+    def cancel(self) -> CancelledError:
+        """Return the error to raise when cancelled, with what was measured."""
+        return CancelledError(
+            f"the job was cancelled after {self.done} of {self._total} circuits; what was measured is in .partial",
+            Partial(tuple(self.parts)),
+        )
+
+    @property
+    def complete(self) -> bool:
+        """Whether everything was measured."""
+        return self.done == self._total
+
     def samples(self) -> list[Samples]:
         """Return the samples of each program, its chunks joined in order."""
         parts: list[list[tuple[int, Samples]]] = [[] for _ in self._programs]
@@ -95,7 +121,45 @@ def chunks_of(programs: Sequence[Program], size: Callable[[int], int]) -> Iterat
             yield Chunk(index, start, min(start + step, program.num_members))
 
 
-def check_cancelled(cancelled: threading.Event) -> None:
-    """Raise InterruptedError if the job was cancelled."""
+def result_of(job: Any, cancelled: threading.Event) -> Any | None:
+    """Wait for ``job.result()``. If `cancelled` is set before, cancel the job and return None.
+
+    A job that has ended by then is read all the same: what was measured is not lost. The waiting is done on a
+    thread of its own, so that a job that is queued for hours can be left at once.
+    """
     if cancelled.is_set():
-        raise InterruptedError("the job was cancelled")
+        return _rescued(job)
+    answer: Future[Any] = Future()
+
+    def work() -> None:
+        try:
+            answer.set_result(job.result())
+        except BaseException as error:  # raised to who waits
+            answer.set_exception(error)
+
+    threading.Thread(target=work, name="quell-result", daemon=True).start()
+    while True:
+        try:
+            return answer.result(timeout=_PATIENCE)
+        except TimeoutError:
+            if answer.done():  # it is the job that says so, or it ended just now
+                return answer.result()
+            if cancelled.is_set():
+                return _rescued(job)
+
+
+def _rescued(job: Any) -> Any | None:
+    if not _has_result(job):
+        with suppress(Exception):  # a job that cannot be cancelled just ends
+            job.cancel()
+    if _has_result(job):
+        with suppress(Exception):  # cancelling is what is reported, not how a job failed
+            return job.result()
+    return None
+
+
+def _has_result(job: Any) -> bool:
+    """Return whether the result is there to be read; a job that cannot say is taken to have none."""
+    with suppress(Exception):
+        return bool(job.done())
+    return False

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from attrs import define
-from qiskit.primitives import BaseSamplerV2, BitArray, DataBin, PrimitiveResult, PubResult
+from qiskit.primitives import BaseSamplerV2, BitArray, DataBin, PubResult
 from qiskit.primitives.containers.sampler_pub import SamplerPub
 from qiskit.transpiler import Target
 
@@ -16,7 +16,7 @@ from ..circuits.parametric import ParametricForm
 from ..circuits.program import Program
 from ..circuits.samples import Samples
 from . import runner
-from .runner import Chunk, Collector, Progress, check_cancelled, chunks_of
+from .runner import Chunk, Collector, Progress, chunks_of, result_of
 
 SamplerFunction = Callable[[list[SamplerPub]], Sequence[Any]]
 
@@ -25,9 +25,10 @@ SamplerFunction = Callable[[list[SamplerPub]], Sequence[Any]]
 class CallableRunner:
     """Runs programs through a function that takes a list of PUBs and returns one result each."""
 
-    function: Callable[[list[SamplerPub]], Sequence[Any]]
+    function: Callable[[list[SamplerPub]], Any]
     name: str = "callable"
     target: Target | None = None
+    binding: bool = True
 
     def run(
         self, programs: Sequence[Program], *, seed: int | None, progress: Progress, cancelled: threading.Event
@@ -36,26 +37,30 @@ class CallableRunner:
         collector = Collector(programs, progress)
         forms: dict[int, ParametricForm] = {}
         try:
-            batch: list[Chunk] = []
-            size_of_batch = 0
-            for chunk in chunks_of(
-                programs, lambda i: runner.CHUNK_BYTES // (8 * max(1, len(programs[i].touched_indices) * 3))
-            ):
-                check_cancelled(cancelled)
-                size = (chunk.stop - chunk.start) * max(1, len(programs[chunk.program].touched_indices)) * 24
-                if batch and size_of_batch + size > runner.CHUNK_BYTES:
-                    self._call(batch, programs, forms, collector)
-                    batch, size_of_batch = [], 0
-                batch.append(chunk)
-                size_of_batch += size
-            if batch:
-                check_cancelled(cancelled)
-                self._call(batch, programs, forms, collector)
-        except InterruptedError:
-            raise
+            for batch in self._batches(programs):
+                if cancelled.is_set() or not self._call(batch, programs, forms, collector, cancelled):
+                    break
         except Exception as error:
             raise collector.fail(error) from error
+        if not collector.complete:
+            raise collector.cancel()
         return collector.samples()
+
+    def _batches(self, programs: Sequence[Program]) -> Iterator[list[Chunk]]:
+        """Cut programs into calls whose parameter values fit in memory."""
+        batch: list[Chunk] = []
+        size_of_batch = 0
+        for chunk in chunks_of(
+            programs, lambda i: runner.CHUNK_BYTES // (8 * max(1, len(programs[i].touched_indices) * 3))
+        ):
+            size = (chunk.stop - chunk.start) * max(1, len(programs[chunk.program].touched_indices)) * 24
+            if batch and size_of_batch + size > runner.CHUNK_BYTES:
+                yield batch
+                batch, size_of_batch = [], 0
+            batch.append(chunk)
+            size_of_batch += size
+        if batch:
+            yield batch
 
     def _call(
         self,
@@ -63,29 +68,39 @@ class CallableRunner:
         programs: Sequence[Program],
         forms: dict[int, ParametricForm],
         collector: Collector,
-    ) -> None:
+        cancelled: threading.Event,
+    ) -> bool:
+        """Run a batch; return whether there are results, else the run was cancelled."""
         pubs = []
         for chunk in batch:
             if chunk.program not in forms:
                 forms[chunk.program] = ParametricForm(programs[chunk.program])
             pubs.append(forms[chunk.program].pub(chunk.start, chunk.stop))
-        results = self.function(pubs)
+        results = self._results(pubs, cancelled)
+        if results is None and cancelled.is_set():
+            return False
         if len(results) != len(pubs):
             raise RuntimeError(f"{len(pubs)} PUBs were given, {len(results)} results came back")
         for chunk, pub, result in zip(batch, pubs, results, strict=True):
             collector.add(chunk, _samples_of_pub(result, pub))
+        return True
+
+    def _results(self, pubs: list[SamplerPub], cancelled: threading.Event) -> Any:
+        """Return one result per PUB. A function cannot be stopped; what it returns is kept."""
+        return self.function(pubs)
 
 
 class SamplerRunner(CallableRunner):
     """Runs programs through a `BaseSamplerV2`."""
 
     def __init__(self, sampler: BaseSamplerV2) -> None:
-        def call(pubs: list[SamplerPub]) -> PrimitiveResult[PubResult]:
-            return sampler.run(pubs).result()
-
         backend = getattr(sampler, "backend", None) or getattr(sampler, "_backend", None)
         target = getattr(backend, "target", None)
-        super().__init__(call, type(sampler).__name__, target if isinstance(target, Target) else None)
+        super().__init__(sampler.run, type(sampler).__name__, target if isinstance(target, Target) else None)
+
+    def _results(self, pubs: list[SamplerPub], cancelled: threading.Event) -> Any:
+        """Return one result per PUB, None if the job was cancelled before it had any."""
+        return result_of(self.function(pubs), cancelled)
 
 
 def _samples_of_pub(result: Any, pub: SamplerPub) -> Samples:

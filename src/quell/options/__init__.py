@@ -2,35 +2,63 @@
 
 from __future__ import annotations
 
-from .finalize import (
+from .effective import Description, Effective, effective
+from .finalize import finalize
+from .groups import (
+    CalibrationOptions,
+    DynamicalDecouplingOptions,
+    EnvironmentOptions,
+    EstimatorExecutionOptions,
+    ExecutionOptions,
+    LayerNoiseLearningOptions,
+    MeasureNoiseLearningOptions,
+    PecOptions,
+    ResilienceOptions,
+    SamplerCalibrationOptions,
+    SamplerExecutionOptions,
+    SamplerResilienceOptions,
+    SimulatorOptions,
+    TwirlingOptions,
+    ZneOptions,
+)
+from .resolved import (
+    ResolvedEnvironment,
     ResolvedEstimator,
+    ResolvedExecution,
     ResolvedMeasureNoiseLearning,
     ResolvedSampler,
     ResolvedTwirling,
-    finalize,
-    sampler_shots,
-    twirling_shots,
 )
-from .tree import (
-    EstimatorOptions,
-    ExecutionOptions,
-    MeasureNoiseLearningOptions,
-    ResilienceOptions,
-    SamplerOptions,
-    TwirlingOptions,
-)
+from .shots import sampler_shots, twirling_shots
+from .tree import EstimatorOptions, SamplerOptions
 
 __all__ = [
+    "CalibrationOptions",
+    "Description",
+    "DynamicalDecouplingOptions",
+    "Effective",
+    "EnvironmentOptions",
+    "EstimatorExecutionOptions",
     "EstimatorOptions",
     "ExecutionOptions",
+    "LayerNoiseLearningOptions",
     "MeasureNoiseLearningOptions",
+    "PecOptions",
     "ResilienceOptions",
+    "ResolvedEnvironment",
     "ResolvedEstimator",
+    "ResolvedExecution",
     "ResolvedMeasureNoiseLearning",
     "ResolvedSampler",
     "ResolvedTwirling",
+    "SamplerCalibrationOptions",
+    "SamplerExecutionOptions",
     "SamplerOptions",
+    "SamplerResilienceOptions",
+    "SimulatorOptions",
     "TwirlingOptions",
+    "ZneOptions",
+    "effective",
     "finalize",
     "sampler_shots",
     "twirling_shots",

@@ -8,13 +8,16 @@ however the value was computed.
 from __future__ import annotations
 
 import math
+import re
 import reprlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from difflib import get_close_matches
 from numbers import Integral, Real
 from typing import Any, TypeAlias
 
 Check: TypeAlias = Callable[[Any], Any]
+
+_IMAGE = re.compile(r"[a-zA-Z0-9]+([/.\-_][a-zA-Z0-9]+)*:[a-zA-Z0-9]+([.\-_][a-zA-Z0-9]+)*")
 
 
 def boolean(*also: str | None) -> Check:
@@ -39,15 +42,7 @@ def integer(minimum: int, *also: str | None) -> Check:
         minimum: The smallest integer that is accepted.
         *also: Other values that are accepted as they are, such as `None` or "auto".
     """
-
-    def convert(value: Any) -> int:
-        if isinstance(value, bool) or not isinstance(value, Integral):
-            raise TypeError
-        if value < minimum:
-            raise ValueError
-        return int(value)
-
-    return _check(f"an integer >= {minimum}", convert, also)
+    return _check(f"an integer >= {minimum}", lambda value: _integer(value, minimum), also)
 
 
 def positive(*also: str | None) -> Check:
@@ -56,16 +51,97 @@ def positive(*also: str | None) -> Check:
     Args:
         *also: Other values that are accepted as they are, such as `None` or "auto".
     """
+    return _check("a finite number > 0", lambda value: _number(value, math.ulp(0.0)), also)
 
-    def convert(value: Any) -> float:
-        if isinstance(value, bool) or not isinstance(value, Real):
-            raise TypeError
-        number = float(value)  # OverflowError for an integer beyond the floats
-        if not (math.isfinite(number) and number > 0):
+
+def nonnegative(*also: str | None) -> Check:
+    """Return a check for finite numbers from zero; integers become floats, True is not a number.
+
+    Args:
+        *also: Other values that are accepted as they are, such as `None` or "auto".
+    """
+    return _check("a finite number >= 0", lambda value: _number(value, 0.0), also)
+
+
+def numbers(minimum: float, *also: str, at_least: int = 1) -> Check:
+    """Return a check for sequences of finite numbers, stored as a tuple of floats.
+
+    Args:
+        minimum: The smallest number that is accepted.
+        *also: Other values that are accepted as they are, such as "auto".
+        at_least: The least length.
+    """
+
+    def convert(value: Any) -> tuple[float, ...]:
+        found = tuple(_number(plain(item), minimum) for item in _items(value))
+        if len(found) < at_least:
             raise ValueError
-        return number
+        return found
 
-    return _check("a finite number > 0", convert, also)
+    return _check(f"{_many(at_least)} numbers >= {minimum:g}", convert, also)
+
+
+def integers(minimum: int, *, at_least: int = 1) -> Check:
+    """Return a check for sequences of integers from `minimum`, stored as a tuple.
+
+    Args:
+        minimum: The smallest integer that is accepted.
+        at_least: The least length.
+    """
+
+    def convert(value: Any) -> tuple[int, ...]:
+        found = tuple(_integer(plain(item), minimum) for item in _items(value))
+        if len(found) < at_least:
+            raise ValueError
+        return found
+
+    return _check(f"{_many(at_least)} integers >= {minimum}", convert, ())
+
+
+def strings(*also: None) -> Check:
+    """Return a check for sequences of strings, stored as a tuple; a string alone is not a sequence."""
+
+    def convert(value: Any) -> tuple[str, ...]:
+        found = tuple(plain(item) for item in _items(value))
+        if not all(isinstance(item, str) for item in found):
+            raise TypeError
+        return found
+
+    return _check("a list of strings", convert, also)
+
+
+def tags(value: Any) -> tuple[str, ...]:
+    """Return a tuple of strings; `None` is an empty one, as in the server's options."""
+    checked: tuple[str, ...] = strings()(() if value is None else value)
+    return checked
+
+
+def pairs(value: Any) -> tuple[tuple[int, int], ...] | None:
+    """Return pairs of qubits as tuples, from a list of pairs or a coupling map; `None` for none."""
+
+    def convert(value: Any) -> tuple[tuple[int, ...], ...]:
+        edges = value.get_edges() if hasattr(value, "get_edges") else value
+        found = tuple(tuple(_integer(plain(q), 0) for q in _items(pair)) for pair in _items(edges))
+        if any(len(pair) != 2 for pair in found):
+            raise ValueError
+        return found
+
+    checked: tuple[tuple[int, int], ...] | None = _check("a list of pairs of qubits", convert, (None,))(value)
+    return checked
+
+
+def groups(value: Any) -> tuple[tuple[int, ...], ...] | None:
+    """Return disjoint groups of qubits as tuples; `None` for none."""
+
+    def convert(value: Any) -> tuple[tuple[int, ...], ...]:
+        found = tuple(tuple(_integer(plain(q), 0) for q in _items(group)) for group in _items(value))
+        qubits = [q for group in found for q in group]
+        if not all(found) or len(set(qubits)) < len(qubits):
+            raise ValueError
+        return found
+
+    checked: tuple[tuple[int, ...], ...] | None = _check("disjoint groups of qubits", convert, (None,))(value)
+    return checked
 
 
 def choice(*names: str, spelling: tuple[str, str] | None = None) -> Check:
@@ -77,7 +153,7 @@ def choice(*names: str, spelling: tuple[str, str] | None = None) -> Check:
     """
 
     def check(value: Any) -> str:
-        value = _plain(value)
+        value = plain(value)
         name = value.replace(*spelling) if spelling and isinstance(value, str) else value
         if isinstance(name, str) and name in names:
             return name
@@ -89,29 +165,75 @@ def choice(*names: str, spelling: tuple[str, str] | None = None) -> Check:
 
 
 def level(value: Any) -> int:
-    """Return a resilience level; 2 is known and refused."""
-    value = _plain(value)
-    if isinstance(value, Integral) and not isinstance(value, bool):
-        if value in (0, 1):
-            return int(value)
-        if value == 2:
-            # Running level 1 in its place would give numbers that look mitigated and are not.
-            rule = "resilience_level 2 needs zero-noise extrapolation, which this version does not have"
-            raise ValueError(rule, "set 0 or 1")
-    raise ValueError(f"must be 0 or 1, not {reprlib.repr(value)}")
+    """Return a resilience level, 0, 1 or 2."""
+    value = plain(value)
+    if isinstance(value, Integral) and not isinstance(value, bool) and value in (0, 1, 2):
+        return int(value)
+    fix = "level 3 of the V1 options is resilience.pec_mitigation = True" if value == 3 else ""
+    raise ValueError(f"must be 0, 1 or 2, not {reprlib.repr(value)}", fix)
+
+
+def image(value: Any) -> str | None:
+    """Return the name of a container image, "name:tag", or `None`."""
+    value = plain(value)
+    if value is None or (isinstance(value, str) and _IMAGE.fullmatch(value)):
+        return value
+    raise ValueError(f"must be 'name:tag' or None, not {reprlib.repr(value)}")
+
+
+def anything(value: Any) -> Any:
+    """Return `value` as it is: an object that only the device or a stage can judge."""
+    return value
+
+
+def models(value: Any) -> Any:
+    """Return a noise model per layer as it is, an iterator as a list; `None` for none."""
+    if isinstance(value, Iterator):
+        return list(value)
+    if value is None or (isinstance(value, Iterable) and not isinstance(value, (str, bytes, Mapping))):
+        return value
+    raise ValueError(f"must be a sequence of layers with their noise, or None, not {reprlib.repr(value)}")
+
+
+def choices(*names: str) -> Check:
+    """Return a check for one of `names`, kept as it is, or a sequence of at least one, stored as a tuple."""
+    one = choice(*names)
+
+    def check(value: Any) -> str | tuple[str, ...]:
+        value = plain(value)
+        if isinstance(value, str):
+            return str(one(value))
+        try:
+            items = tuple(_items(value))
+        except TypeError:
+            items = ()
+        if not items:
+            raise ValueError(f"must be a name or a list of names, not {reprlib.repr(value)}")
+        return tuple(one(item) for item in items)
+
+    return check
 
 
 def keywords(value: Any) -> dict[str, Any]:
     """Return a copy of keyword arguments for `backend.run`."""
+    if isinstance(value, Mapping) and "shots" in value:
+        # A second place for shots would either clash with the planned ones or silently win over them.
+        raise ValueError("cannot hold 'shots'", "set default_shots, or give shots or a precision to run()")
+    return dictionary(value)
+
+
+def dictionary(value: Any) -> dict[str, Any]:
+    """Return a copy of a dict with strings as keys."""
     if not isinstance(value, Mapping):
         raise ValueError(f"must be a dict of keyword arguments, not {reprlib.repr(value)}")
     for name in value:
         if not isinstance(name, str):
             raise ValueError(f"must have strings as keys, not {reprlib.repr(name)}")
-    if "shots" in value:
-        # A second place for shots would either clash with the planned ones or silently win over them.
-        raise ValueError("cannot hold 'shots'", "set default_shots, or give shots or a precision to run()")
     return {name: copied(item) for name, item in value.items()}
+
+
+#: Checks of values that only the device or a stage can judge, or that users nest as they like.
+FREE: frozenset[Check] = frozenset({anything, models, keywords, dictionary})
 
 
 def copied(value: Any) -> Any:
@@ -132,7 +254,7 @@ def _check(what: str, convert: Callable[[Any], Any], also: tuple[str | None, ...
     expected = " or ".join((what, *map(repr, also)))
 
     def check(value: Any) -> Any:
-        value = _plain(value)
+        value = plain(value)
         if (value is None or isinstance(value, str)) and value in also:
             return value
         try:
@@ -143,6 +265,34 @@ def _check(what: str, convert: Callable[[Any], Any], also: tuple[str | None, ...
     return check
 
 
-def _plain(value: Any) -> Any:
+def _number(value: Any, minimum: float) -> float:
+    if isinstance(value, bool) or not isinstance(value, Real):
+        raise TypeError
+    number = float(value)  # OverflowError for an integer beyond the floats
+    if not (math.isfinite(number) and number >= minimum):
+        raise ValueError
+    return number
+
+
+def _integer(value: Any, minimum: int) -> int:
+    if isinstance(value, bool) or not isinstance(value, Integral):
+        raise TypeError
+    if value < minimum:
+        raise ValueError
+    return int(value)
+
+
+def _items(value: Any) -> Iterable[Any]:
+    """Return a sequence or an iterator of several values; text and dicts are single values."""
+    if isinstance(value, (str, bytes, Mapping)) or not isinstance(value, Iterable):
+        raise TypeError
+    return value
+
+
+def _many(at_least: int) -> str:
+    return "a list of" if at_least == 1 else f"a list of at least {at_least}"
+
+
+def plain(value: Any) -> Any:
     """Return the Python scalar in a numpy scalar or zero-dimensional array, any other value as it is."""
     return value.item() if getattr(value, "shape", None) == () and hasattr(value, "item") else value

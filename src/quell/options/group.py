@@ -8,27 +8,29 @@ changed. Nested groups stay the same objects for the life of their tree and are 
 from __future__ import annotations
 
 import reprlib
-from collections.abc import Mapping
-from difflib import get_close_matches
-from typing import TYPE_CHECKING, Any, ClassVar, Self
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self, TypeAlias
 
 import attrs
 from attrs import define
 
 from ..errors import OptionsError, Problem
 from .checks import Check, copied
-from .later import LATER
+
+Home: TypeAlias = Literal["both", "client", "server", "ours"]
 
 
-def option(default: Any, check: Check, doc: str) -> Any:
+def option(default: Any, check: Check, doc: str, *, home: Home = "both", ours: tuple[Any, ...] = ()) -> Any:
     """Return the attrs field of one option.
 
     Args:
         default: The value of a new group; it passes `check`.
         check: Returns the value to store, or raises `ValueError(rule)` or `ValueError(rule, fix)`.
         doc: What the option does, kept as `metadata["doc"]`.
+        home: Which of the V2 runtime's options have it: the client's, the server's, both, or none ("ours").
+        ours: Values that quell adds to an option of V2.
     """
-    return attrs.field(default=default, metadata={"check": check, "doc": doc})
+    return attrs.field(default=default, metadata={"check": check, "doc": doc, "home": home, "ours": ours})
 
 
 def group(kind: type[Group]) -> Any:
@@ -79,7 +81,7 @@ class Group:
         shown = [
             f"{name}={getattr(self, name)!r}"
             for name, field in attrs.fields_dict(type(self)).items()
-            if getattr(self, name) != _default(field)
+            if is_set(getattr(self, name), field)
         ]
         return f"{type(self).__name__}({', '.join(shown)})"
 
@@ -99,6 +101,27 @@ class Group:
         """Return all options, defaults too, as a nested dict that shares nothing with this group."""
         values = {name: getattr(self, name) for name in attrs.fields_dict(type(self))}
         return {k: v.to_dict() if isinstance(v, Group) else copied(v) for k, v in values.items()}
+
+    def leaves(self) -> Iterator[tuple[str, Any, attrs.Attribute[Any]]]:
+        """Yield path below this group, value and field of every option, those of nested groups in their place."""
+        for name, field in attrs.fields_dict(type(self)).items():
+            value = getattr(self, name)
+            if isinstance(value, Group):
+                yield from ((f"{name}.{path}", v, f) for path, v, f in value.leaves())
+            else:
+                yield name, value, field
+
+    def diff(self) -> dict[str, Any]:
+        """Return the options that differ from their defaults, as a nested dict that shares nothing with this group."""
+        changed = {}
+        for name, field in attrs.fields_dict(type(self)).items():
+            value = getattr(self, name)
+            if isinstance(value, Group):
+                if inner := value.diff():
+                    changed[name] = inner
+            elif is_set(value, field):
+                changed[name] = copied(value)
+        return changed
 
     def copy(self) -> Self:
         """Return an independent copy, nested groups included."""
@@ -148,14 +171,34 @@ class Group:
 
     def _unknown(self, name: Any) -> Problem:
         """Return the problem with a name that is no option of this group."""
-        path = f"{self.path}.{name}"
-        if path in LATER:
-            return Problem(path, "is a V2 option that this version of quell does not have", LATER[path])
-        names = list(attrs.fields_dict(type(self)))
-        later = [key.rpartition(".")[2] for key in LATER if key.rpartition(".")[0] == self.path]
-        near = get_close_matches(str(name), names + later, n=1)
-        fix = f"did you mean {near[0]!r}?" if near else f"the options here are {', '.join(names)}"
-        return Problem(path, "unknown option", fix)
+        from .hints import advice
+
+        return Problem(f"{self.path}.{name}", "unknown option", advice(str(name), type(self)))
+
+
+def same(one: Any, other: Any) -> bool:
+    """Return whether two values of options are equal; objects whose comparison is no yes or no are not."""
+    try:
+        return one is other or bool(one == other)
+    except Exception:  # arrays, for instance, compare element by element
+        return False
+
+
+def nested(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a nested dict from values by path, such as "twirling.enable_gates"."""
+    root: dict[str, Any] = {}
+    for path, value in values.items():
+        *parents, name = path.split(".")
+        place = root
+        for parent in parents:
+            place = place.setdefault(parent, {})
+        place[name] = value
+    return root
+
+
+def is_set(value: Any, field: attrs.Attribute[Any]) -> bool:
+    """Return whether the value of an option or group differs from its default."""
+    return not same(value, _default(field))
 
 
 def _is_group(field: attrs.Attribute[Any]) -> bool:

@@ -1,93 +1,134 @@
-"""The options trees of the estimator and the sampler.
-
-Names and defaults are those of the V2 runtime options; what is ours says so in its description. Each tree has
-only options that have an effect in this version; `later` lists the V2 options that are refused by name.
-"""
+"""The options trees of the estimator and the sampler: the groups put together, and ways in and out."""
 
 # ruff: noqa: RUF009  (option and group make attrs fields, like attrs.field, which the rule knows)
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, Literal, TypeAlias, get_args
+from collections.abc import Mapping
+from os import PathLike
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 from attrs import define
 
-from .checks import boolean, choice, integer, keywords, level, positive
+from ..errors import Problem
+from .checks import dictionary, integer, level, positive
 from .group import Group, group, option
+from .groups import (
+    CalibrationOptions,
+    DynamicalDecouplingOptions,
+    EnvironmentOptions,
+    EstimatorExecutionOptions,
+    ResilienceOptions,
+    SamplerCalibrationOptions,
+    SamplerExecutionOptions,
+    SamplerResilienceOptions,
+    SimulatorOptions,
+    TwirlingOptions,
+)
 
-Auto: TypeAlias = Literal["auto"]
-Strategy: TypeAlias = Literal["active", "active-accum", "active-circuit", "all"]
-TwirlingGroup: TypeAlias = Literal["pauli", "balanced_pauli", "local_c1", "local_pauli"]
-
-
-@define(init=False, repr=False)
-class TwirlingOptions(Group):
-    """Randomise gates and measurements so that their noise becomes Pauli noise."""
-
-    path: ClassVar[str] = "options.twirling"
-
-    enable_gates: bool | None = option(
-        None, boolean(None), "Twirl 2-qubit gates; None: as the resilience level says (sampler: False)."
-    )
-    enable_measure: bool | None = option(
-        None, boolean(None), "Twirl measurements; None: as the resilience level says (sampler: False)."
-    )
-    num_randomizations: int | Auto = option(
-        "auto", integer(1, "auto"), "Random members per circuit; auto: 32, or one per shot below 32 shots."
-    )
-    shots_per_randomization: int | Auto = option(
-        "auto", integer(1, "auto"), "Shots per random member; auto: the requested shots over the members."
-    )
-    strategy: Strategy = option(
-        "active-accum",
-        choice(*get_args(Strategy), spelling=("_", "-")),
-        "Qubits twirled in a layer: its own (active), those used until then (active-accum), those used in "
-        "the circuit (active-circuit), or all (all). Underscores are accepted for hyphens.",
-    )
-    group: TwirlingGroup = option(
-        "pauli", choice(*get_args(TwirlingGroup)), "The group that random gates are drawn from."
-    )
+if TYPE_CHECKING:
+    from .effective import Description
 
 
 @define(init=False, repr=False)
-class MeasureNoiseLearningOptions(Group):
-    """Learn the readout noise that measurement mitigation divides out."""
+class Tree(Group):
+    """What the two trees have in common besides options: files, dicts of the runtime, Python, description."""
 
-    path: ClassVar[str] = "options.resilience.measure_noise_learning"
+    def _checked(self, values: Any, problems: list[Problem]) -> list[tuple[Group, str, Any]]:
+        if isinstance(values, Mapping) and values.get("_VERSION") == 2:
+            # What `dataclasses.asdict` makes of the server's options has the version among them.
+            values = {name: value for name, value in values.items() if name != "_VERSION"}
+        return super()._checked(values, problems)
 
-    num_randomizations: int | Auto = option(
-        "auto", integer(1, "auto"), "Random members of the learning circuit; auto: as many as twirling uses."
-    )
-    shots_per_randomization: int | Auto = option(
-        "auto", integer(1, "auto"), "Shots per random member; auto: as many as twirling uses."
-    )
+    def describe(self) -> Description:
+        """Return every option's effective value and where it came from; printing it shows a table."""
+        from .effective import Description, effective
+
+        assert isinstance(self, (EstimatorOptions, SamplerOptions))
+        return Description(tuple(effective(self).values()))
+
+    def to_runtime(
+        self, tree: Literal["client", "server"] = "client", *, extras: Literal["refuse", "drop"] = "refuse"
+    ) -> dict[str, Any]:
+        """Return what differs from the defaults as a dict that the vendor's V2 options classes accept.
+
+        Args:
+            tree: The client-side options, or those of the primitives that run on the server.
+            extras: What to do with options that `tree` does not have: an error, or leaving them out.
+
+        Raises:
+            OptionsError: Listing every option that `tree` cannot express.
+        """
+        from .runtime import to_runtime
+
+        assert isinstance(self, (EstimatorOptions, SamplerOptions))
+        return to_runtime(self, tree, extras)
+
+    def to_python(self) -> str:
+        """Return Python statements that make these options, one for each that differs from its default."""
+        from .files import to_python
+
+        return to_python(self)
+
+    def to_json(self) -> str:
+        """Return what differs from the defaults as JSON.
+
+        Raises:
+            OptionsError: Listing the options whose objects cannot be written.
+        """
+        from .files import to_text
+
+        return to_text(self, "json")
+
+    def to_toml(self) -> str:
+        """Return what differs from the defaults as TOML; the string "none" stands for None.
+
+        Raises:
+            OptionsError: Listing the options whose objects cannot be written.
+        """
+        from .files import to_text
+
+        return to_text(self, "toml")
+
+    @classmethod
+    def from_json(cls, text: str) -> Self:
+        """Return options from JSON; what it does not name has its default.
+
+        Raises:
+            OptionsError: It is not JSON, or lists every name that is unknown and every bad value.
+        """
+        from .files import from_text
+
+        return from_text(cls, text, "json")
+
+    @classmethod
+    def from_toml(cls, text: str) -> Self:
+        """Return options from TOML; what it does not name has its default, and "none" stands for None.
+
+        Raises:
+            OptionsError: It is not TOML, or lists every name that is unknown and every bad value.
+        """
+        from .files import from_text
+
+        return from_text(cls, text, "toml")
+
+    def save(self, path: str | PathLike[str]) -> Path:
+        """Write what differs from the defaults to a file ending in .json or .toml; return its path."""
+        from .files import save
+
+        return save(self, path)
+
+    @classmethod
+    def load(cls, path: str | PathLike[str]) -> Self:
+        """Return options from a file ending in .json or .toml."""
+        from .files import load
+
+        return load(cls, path)
 
 
 @define(init=False, repr=False)
-class ResilienceOptions(Group):
-    """Mitigate errors in expectation values."""
-
-    path: ClassVar[str] = "options.resilience"
-
-    measure_mitigation: bool | None = option(
-        None, boolean(None), "Mitigate readout errors (TREX); None: as the resilience level says."
-    )
-    measure_noise_learning: MeasureNoiseLearningOptions = group(MeasureNoiseLearningOptions)
-
-
-@define(init=False, repr=False)
-class ExecutionOptions(Group):
-    """Say how circuits are run."""
-
-    path: ClassVar[str] = "options.execution"
-
-    run_options: dict[str, Any] = option(
-        {}, keywords, "Keyword arguments handed to `backend.run` unchanged (ours)."
-    )
-
-
-@define(init=False, repr=False)
-class EstimatorOptions(Group):
+class EstimatorOptions(Tree):
     """Options of the estimator."""
 
     default_precision: float = option(
@@ -97,25 +138,48 @@ class EstimatorOptions(Group):
         None, integer(1, None), "Shots where run() and PUB give no precision; wins over default_precision."
     )
     resilience_level: int = option(
-        1, level, "Base set of mitigation: 0 none, 1 readout. Options that are set win over it."
+        1,
+        level,
+        "Base set of mitigation: 0 none, 1 readout, 2 readout, gate twirling and ZNE. Options that are set "
+        "win over it.",
     )
     seed: int | None = option(
-        None, integer(0, None), "Seed of all randomisation; None: a new one per run (ours)."
+        None, integer(0, None), "Seed of all randomisation; None: a new one per run (ours).", home="ours"
     )
+    seed_estimator: int | None = option(
+        None, integer(0, None), "The server's name for seed (server).", home="server"
+    )
+    max_execution_time: int | None = option(
+        None, integer(1, None), "Seconds after which a job stops, keeping what was measured; None: never."
+    )
+    dynamical_decoupling: DynamicalDecouplingOptions = group(DynamicalDecouplingOptions)
     twirling: TwirlingOptions = group(TwirlingOptions)
     resilience: ResilienceOptions = group(ResilienceOptions)
-    execution: ExecutionOptions = group(ExecutionOptions)
+    calibration: CalibrationOptions = group(CalibrationOptions)
+    execution: EstimatorExecutionOptions = group(EstimatorExecutionOptions)
+    environment: EnvironmentOptions = group(EnvironmentOptions)
+    simulator: SimulatorOptions = group(SimulatorOptions)
+    experimental: dict[str, Any] = option({}, dictionary, "Options the vendor does not promise to keep.")
 
 
 @define(init=False, repr=False)
-class SamplerOptions(Group):
+class SamplerOptions(Tree):
     """Options of the sampler."""
 
     default_shots: int | None = option(
         4096, integer(1, None), "Shots where run() and PUB give none; None: 4096."
     )
     seed: int | None = option(
-        None, integer(0, None), "Seed of all randomisation; None: a new one per run (ours)."
+        None, integer(0, None), "Seed of all randomisation; None: a new one per run (ours).", home="ours"
     )
+    max_execution_time: int | None = option(
+        None, integer(1, None), "Seconds after which a job stops, keeping what was measured; None: never."
+    )
+    dynamical_decoupling: DynamicalDecouplingOptions = group(DynamicalDecouplingOptions)
     twirling: TwirlingOptions = group(TwirlingOptions)
-    execution: ExecutionOptions = group(ExecutionOptions)
+    resilience: SamplerResilienceOptions = group(SamplerResilienceOptions)
+    calibration: SamplerCalibrationOptions = group(SamplerCalibrationOptions)
+    execution: SamplerExecutionOptions = group(SamplerExecutionOptions)
+    environment: EnvironmentOptions = group(EnvironmentOptions)
+    simulator: SimulatorOptions = group(SimulatorOptions)
+    experimental: dict[str, Any] = option({}, dictionary, "Options the vendor does not promise to keep.")

@@ -2,31 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, ClassVar, Generic, TypeVar
 
+import numpy as np
 from qiskit.primitives import PrimitiveResult
 
 from .. import pipeline
-from ..circuits.samples import Samples
+from ..errors import InputError, OptionsError, Problem
 from ..execution.adapters import Progress, Runner, runner_for
+from ..execution.exchange import Exchange
 from ..execution.jobs import Job
-from ..options import EstimatorOptions, ResolvedEstimator, ResolvedSampler, SamplerOptions
+from ..execution.modes import ExecutionMode, active_mode
+from ..execution.run import derived_seed
+from ..options import EstimatorOptions, ResolvedEstimator, ResolvedSampler, SamplerOptions, finalize
+from ..options.legacy import accepted
 
 Options = TypeVar("Options", EstimatorOptions, SamplerOptions)
+Tasks = Sequence[tuple[Sequence[Any], Any]]
 
 
 class Primitive(Generic[Options]):
     """A mode and its options.
 
     Args:
-        mode: A `BackendV2`, a `BaseSamplerV2`, or a function that takes a list of `SamplerPub` and returns one
-            result per PUB.
-        options: Options or a dict of them; copied.
+        mode: A `BackendV2`, a `BaseSamplerV2`, a function that takes a list of `SamplerPub` and returns one
+            result per PUB, a `Session` or a `Batch`; None for the Session or Batch whose `with` block this is in.
+        options: Options or a dict of them; copied. Keys from before V2 are translated, with one warning.
         progress: Called with the number of circuits done and their total.
 
     Raises:
-        InputError: `mode` cannot run circuits.
+        InputError: `mode` cannot run circuits, or is None outside of a Session or Batch.
         OptionsError: Options are unknown or out of range.
     """
 
@@ -34,15 +40,15 @@ class Primitive(Generic[Options]):
 
     def __init__(
         self,
-        mode: Any,
+        mode: Any = None,
         options: Options | Mapping[str, Any] | None = None,
         *,
         progress: Progress | None = None,
     ) -> None:
-        self._mode = mode
-        self._options: Options = self._options_class.of(options)
+        self._mode = active_mode() if mode is None else mode
+        self._options: Options = self._accept(options)
         self._progress = progress
-        runner_for(mode)
+        runner_for(self._runs_on)
 
     @property
     def options(self) -> Options:
@@ -51,24 +57,49 @@ class Primitive(Generic[Options]):
 
     @options.setter
     def options(self, value: Options | Mapping[str, Any]) -> None:
-        self._options = self._options_class.of(value)
+        self._options = self._accept(value)
 
     @property
     def mode(self) -> Any:
-        """What the circuits run on."""
+        """What the circuits run on, or the Session or Batch that they run in."""
         return self._mode
+
+    @property
+    def _runs_on(self) -> Any:
+        return self._mode.runs_on if isinstance(self._mode, ExecutionMode) else self._mode
+
+    def _accept(self, options: Options | Mapping[str, Any] | None) -> Options:
+        """Return a checked copy of what the user gave as options; keys from before V2 are translated."""
+        taken: Options = accepted(
+            options, self._options_class, stacklevel=4
+        )  # the line that made or set them
+        return taken
+
+    def _resolve(self, pubs: Iterable[Any], problems: list[Problem]) -> tuple[Any, Runner, list[Problem]]:
+        """Return the options resolved for PUBs, what runs them, and what is wrong with the options.
+
+        Where something is wrong the options are None, and the runner is good for checking PUBs only. What the
+        mode cannot be told is added to `problems`.
+        """
+        try:
+            resolved = finalize(self._options, pubs, self._runs_on)
+            return resolved, runner_for(self._runs_on, resolved.execution), []
+        except OptionsError as error:
+            return None, runner_for(self._runs_on), list(error.problems)
+        except InputError as error:
+            problems += error.problems
+            return None, runner_for(self._runs_on), []
 
     def _submit(
         self,
-        plan: pipeline.Plan,
+        tasks: Tasks,
         runner: Runner,
         resolved: ResolvedEstimator | ResolvedSampler,
         results: Callable[[list[Any]], list[Any]],
         metadata: Mapping[str, Any],
     ) -> Job:
-        """Run a plan; `results` turns what its tasks combine to into PUB results."""
-        total = pipeline.cost(plan)
-        twirling = resolved.twirling
+        """Plan tasks and run the plan; `results` turns what they combine to into PUB results."""
+        twirling, seed = resolved.twirling, resolved.seed
         common = {
             "version": 2,
             "backend": runner.name,
@@ -80,20 +111,77 @@ class Primitive(Generic[Options]):
                 "strategy": twirling.strategy,
                 "group": twirling.group,
             },
-            "seed": resolved.seed,
-            "circuits": total.circuits,
-            "shots": total.shots,
-            "calibration_shots": total.calibration_shots,
+            "seed": seed,
+            **metadata,
         }
+        # What is learned under other options of execution is learned of another device.
+        conditions = resolved.execution
+        max_age = resolved.calibration_max_age if isinstance(resolved, ResolvedEstimator) else 0.0
+        if conditions.seed_simulator is not None or "seed_simulator" in conditions.run_options:
+            max_age = 0.0  # every job gets the same shots: data would repeat those of the calibration
 
-        def finish(samples: list[Samples]) -> PrimitiveResult[Any]:
-            return PrimitiveResult(results(pipeline.combine(plan, samples)), metadata={**common, **metadata})
+        def finish(combined: list[Any], facts: Mapping[str, Any]) -> PrimitiveResult[Any]:
+            return PrimitiveResult(results(combined), metadata={**common, **facts})
 
-        job = Job(plan, runner, finish, seed=resolved.seed, progress=self._progress)
-        job.submit()
+        def make(session: ExecutionMode | None) -> Job:
+            offers = session.ledger.offers(conditions, max_age) if session else []
+            rng = np.random.default_rng(seed)
+            plan = pipeline.plan(tasks, rng, shared=[entry.requirement for entry in offers])
+            # With the same seed a simulator would give the data the very shots of the calibration that it
+            # relies on, and its error would hide in them.
+            shots = derived_seed(seed, len(session.jobs)) if session and plan.shared else seed
+            exchange = Exchange(session.ledger, offers, max_age, conditions) if session else Exchange()
+            return Job(
+                plan,
+                runner,
+                finish,
+                seed=shots,
+                progress=self._progress,
+                environment=resolved.environment,
+                exchange=exchange,
+                rng=rng.spawn(1)[0],
+            )
+
+        if isinstance(self._mode, ExecutionMode):
+            return self._mode.launch(make)
+        job = make(None)
+        job.start()
         return job
 
 
-def is_binding(runner: Runner) -> bool:
-    """Whether the target's list of gates is all the device runs; simulators often run more."""
-    return not getattr(runner, "takes_binds", False)
+def coerced(
+    pubs: Any, coerce: Callable[[Any], Any], kind: type, hint: str
+) -> tuple[list[tuple[str, Any]], list[Problem]]:
+    """Return PUBs with their places, and what is wrong with those that are none.
+
+    Args:
+        pubs: What the user gave.
+        coerce: Makes a PUB of one of them.
+        kind: The class of PUBs; one alone is a common mistake.
+        hint: How a list of PUBs is written.
+
+    Raises:
+        InputError: It is no list of PUBs.
+    """
+    if isinstance(pubs, kind) or not isinstance(pubs, Iterable):
+        raise InputError.of([Problem("pubs", "must be a list of PUBs", f"write {hint}")])
+    good, problems = [], []
+    for index, pub_like in enumerate(pubs):
+        path = f"pubs[{index}]"
+        try:
+            good.append((path, coerce(pub_like)))
+        except Exception as error:
+            problems.append(Problem(path, str(error).strip("'\"")))
+    return good, problems
+
+
+def check_all(problems: Sequence[Problem], of_options: Sequence[Problem]) -> None:
+    """Raise one error for everything that is wrong.
+
+    Raises:
+        InputError: PUBs are wrong, and perhaps options too.
+        OptionsError: Options are wrong, and nothing else.
+    """
+    if problems:
+        raise InputError.of([*of_options, *problems])
+    OptionsError.check(of_options)

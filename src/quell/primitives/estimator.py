@@ -4,24 +4,24 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from attrs import frozen
+from numpy.typing import NDArray
 from qiskit.primitives import BaseEstimatorV2, DataBin, PubResult
 from qiskit.primitives.containers.estimator_pub import EstimatorPub, EstimatorPubLike
 
-from .. import pipeline
 from ..build import Shots, estimator_stages
 from ..circuits.ensemble import Ensemble
-from ..circuits.observables import parse
+from ..circuits.observables import Observables, parse
 from ..circuits.template import template_of
-from ..errors import InputError, Problem
-from ..execution.adapters import Runner, runner_for
+from ..errors import Problem
+from ..execution.adapters import Runner
 from ..execution.jobs import Job
-from ..options import EstimatorOptions, ResolvedEstimator, finalize, twirling_shots
+from ..options import EstimatorOptions, ResolvedEstimator, twirling_shots
 from ..stages.estimate import Estimate
-from .base import Primitive, is_binding
+from .base import Primitive, check_all, coerced
 from .inputs import MAX_SHOTS, check_parameter_values, check_target, measuring, without_final_measurements
 
 
@@ -61,54 +61,72 @@ class Estimator(Primitive[EstimatorOptions], BaseEstimatorV2):
             The running job; ``job.plan()`` shows what it runs.
 
         Raises:
-            InputError: Listing everything that is wrong with the PUBs.
-            OptionsError: Options contradict each other.
+            InputError: Listing everything that is wrong with the PUBs, and with the options.
+            OptionsError: Options contradict each other, the circuits or the backend; the PUBs are fine.
             UnsupportedError: A stage cannot be applied to a circuit.
+            ExecutionError: The Session or Batch accepts no new jobs.
         """
-        resolved = finalize(self._options)
-        runner = runner_for(self._mode, resolved.run_options)
-        requests = _requests(pubs, precision, resolved, runner)
-        rng = np.random.default_rng(resolved.seed)
+        problems: list[Problem] = []
+        if precision is not None and not _is_precision(precision):
+            problems.append(Problem("precision", f"must be a positive number (got {precision!r})"))
+            precision = None
+        given, found = coerced(
+            pubs,
+            lambda pub: EstimatorPub.coerce(pub, precision),
+            EstimatorPub,
+            "run([(circuit, observables)])",
+        )
+        resolved, runner, of_options = self._resolve([pub for _, pub in given], problems)
+        checked = [_Checked.of(pub, path, resolved, runner) for path, pub in given]
+        check_all([*problems, *found, *(p for c in checked for p in c.problems)], of_options)
+        requests = [_request(c, resolved, runner) for c in checked]
         tasks = [(estimator_stages(resolved, request.shots), request.ensemble) for request in requests]
-        plan = pipeline.plan(tasks, rng)
 
         def results(estimates: list[Estimate]) -> list[PubResult]:
             return [_pub_result(r, e, resolved) for r, e in zip(requests, estimates, strict=True)]
 
-        metadata = {"resilience": {"measure_mitigation": resolved.measure_mitigation}}
-        return self._submit(plan, runner, resolved, results, metadata)
+        metadata = {
+            "resilience_level": self._options.resilience_level,
+            "resilience": {"measure_mitigation": resolved.measure_mitigation},
+        }
+        return self._submit(tasks, runner, resolved, results, metadata)
 
 
-def _requests(
-    pubs: Iterable[EstimatorPubLike], precision: float | None, options: ResolvedEstimator, runner: Runner
-) -> list[_Request]:
-    """Check all PUBs and prepare them.
+@frozen(eq=False)
+class _Checked:
+    """A PUB, what was read from it, and what is wrong with it."""
 
-    Raises:
-        InputError: Listing all problems of all PUBs.
-    """
-    problems: list[Problem] = []
-    if precision is not None and not _is_precision(precision):
-        problems.append(Problem("precision", f"must be a positive number (got {precision!r})"))
-        precision = None
-    if isinstance(pubs, EstimatorPub) or not isinstance(pubs, Iterable):
-        raise InputError.of(
-            [Problem("pubs", "must be a list of PUBs", "write run([(circuit, observables)])")]
-        )
-    requests = []
-    for index, pub_like in enumerate(pubs):
-        path = f"pubs[{index}]"
-        try:
-            pub = EstimatorPub.coerce(pub_like, precision)
-        except Exception as error:
-            problems.append(Problem(path, str(error).strip("'\"")))
-            continue
-        request, found = _request(pub, path, options, runner)
-        problems += found
-        if request is not None:
-            requests.append(request)
-    InputError.check(problems)
-    return requests
+    pub: EstimatorPub
+    values: NDArray[np.float64]
+    observables: Observables
+    requested_shots: int
+    problems: tuple[Problem, ...]
+
+    @classmethod
+    def of(cls, pub: EstimatorPub, path: str, options: ResolvedEstimator | None, runner: Runner) -> Self:
+        """Check a PUB; `options` are None where they are wrong, and then not asked."""
+        circuit = pub.circuit
+        values = pub.parameter_values.as_array(circuit.parameters)
+        observables, problems = parse(pub.observables, circuit.num_qubits, path)
+        problems += check_parameter_values(values, circuit, path)
+        problems += check_target(circuit, runner.target if runner.binding else None, path)
+        requested = 1
+        if pub.precision is not None:
+            if _is_precision(pub.precision):
+                requested = _shots_for(pub.precision)
+            else:
+                rule = f"must be a positive number (got {pub.precision!r})"
+                problems.append(Problem(f"{path}.precision", rule))
+        elif options is not None:
+            requested = options.default_shots or _shots_for(options.default_precision)
+        if requested > MAX_SHOTS:
+            rule = f"needs {requested} shots, more than 2^31"
+            problems.append(Problem(f"{path}.precision", rule, "ask for less precision"))
+        return cls(pub, values, observables, requested, tuple(problems))
+
+
+def _shots_for(precision: float) -> int:
+    return math.ceil(1 / precision**2 - 1e-9)
 
 
 def _is_precision(value: Any) -> bool:
@@ -119,48 +137,26 @@ def _is_precision(value: Any) -> bool:
     )
 
 
-def _request(
-    pub: EstimatorPub, path: str, options: ResolvedEstimator, runner: Runner
-) -> tuple[_Request | None, list[Problem]]:
-    circuit = pub.circuit
-    values = pub.parameter_values.as_array(circuit.parameters)
-    observables, problems = parse(pub.observables, circuit.num_qubits, path)
-    problems += check_parameter_values(values, circuit, path)
-    problems += check_target(circuit, runner.target if is_binding(runner) else None, path)
-    if pub.precision is not None:
-        if not _is_precision(pub.precision):
-            problems.append(
-                Problem(f"{path}.precision", f"must be a positive number (got {pub.precision!r})")
-            )
-            return None, problems
-        requested = math.ceil(1 / pub.precision**2 - 1e-9)
-    elif options.default_shots is not None:
-        requested = options.default_shots
-    else:
-        requested = math.ceil(1 / options.default_precision**2 - 1e-9)
-    if requested > MAX_SHOTS:
-        problems.append(
-            Problem(f"{path}.precision", f"needs {requested} shots, more than 2^31", "ask for less precision")
-        )
-    if problems:
-        return None, problems
+def _request(checked: _Checked, options: ResolvedEstimator, runner: Runner) -> _Request:
+    """Prepare a PUB with which nothing is wrong."""
+    pub, circuit, requested = checked.pub, checked.pub.circuit, checked.requested_shots
     shots = Shots(*twirling_shots(requested, options.twirling, explicit=pub.precision is not None))
-    qubits = observables.support
+    qubits = checked.observables.support
     measured, register = measuring(without_final_measurements(circuit), qubits)
     ensemble = Ensemble(
         template=template_of(measured),
         register=register,
         measured=qubits,
-        parameter_values=values.reshape(-1, circuit.num_parameters)
+        parameter_values=checked.values.reshape(-1, circuit.num_parameters)
         if circuit.num_parameters
         else np.zeros((int(np.prod(pub.parameter_values.shape, dtype=int)), 0)),
         parameter_shape=pub.parameter_values.shape,
-        observables=observables,
+        observables=checked.observables,
         shape=pub.shape,
         shots=requested,
         target=runner.target,
     )
-    return _Request(pub, ensemble, requested, shots), problems
+    return _Request(pub, ensemble, requested, shots)
 
 
 def _pub_result(request: _Request, estimate: Estimate, options: ResolvedEstimator) -> PubResult:
@@ -185,8 +181,13 @@ def _pub_result(request: _Request, estimate: Estimate, options: ResolvedEstimato
             if key in estimate.details
         },
     }
+    warnings = []
     if twirled and estimate.details.get("single_randomization"):
-        metadata["warning"] = "one randomization: the error bar is shot noise only"
+        warnings.append("one randomization: the error bar is shot noise only")
+    if "readout_signal_lost" in estimate.details:
+        warnings.append(f"readout has lost the signal of {estimate.details['readout_signal_lost']} terms")
+    if warnings:
+        metadata["warning"] = "; ".join(warnings)
     return PubResult(data, metadata)
 
 

@@ -8,11 +8,12 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 from qiskit import ClassicalRegister, QuantumCircuit
-from qiskit.circuit import Gate
+from qiskit.circuit import ControlFlowOp, Gate
 from qiskit.transpiler import Target
 
 from ..circuits.template import template_of
 from ..errors import Problem
+from ..execution.simulated import SIMULATED_DEVICE
 
 MAX_SHOTS: Final = 2**31
 
@@ -36,31 +37,38 @@ def check_target(circuit: QuantumCircuit, target: Target | None, path: str) -> I
     """
     if target is None:
         return
+    device, listing, fix = "the backend", "the backend's target", "transpile(circuit, backend)"
+    if target.description == SIMULATED_DEVICE:
+        device = listing = SIMULATED_DEVICE
+        fix = "transpile(circuit, coupling_map=..., basis_gates=...) with the values of these options"
     if target.num_qubits is not None and circuit.num_qubits > target.num_qubits:
-        yield Problem(
-            f"{path}.circuit",
-            f"has {circuit.num_qubits} qubits, the backend has {target.num_qubits}",
-            "transpile it",
-        )
+        rule = f"has {circuit.num_qubits} qubits, {device} has {target.num_qubits}"
+        yield Problem(f"{path}.circuit", rule, fix)
         return
     missing: dict[str, tuple[int, ...]] = {}
     seen: set[tuple[str, tuple[int, ...]]] = set()
-    index = {bit: i for i, bit in enumerate(circuit.qubits)}
+    for name, qubits in _gates(circuit, tuple(range(circuit.num_qubits))):
+        if (name, qubits) in seen or name in missing:
+            continue
+        seen.add((name, qubits))
+        if not target.instruction_supported(name, qubits):
+            missing[name] = qubits
+    for name, qubits in missing.items():
+        rule = f"has {name!r} on qubits {list(qubits)}, which {listing} does not list"
+        yield Problem(f"{path}.circuit", rule, fix)
+
+
+def _gates(circuit: QuantumCircuit, places: tuple[int, ...]) -> Iterator[tuple[str, tuple[int, ...]]]:
+    """Yield name and qubits of every gate, those in blocks of control flow too."""
+    index = dict(zip(circuit.qubits, places, strict=True))
     for instruction in circuit.data:
         operation = instruction.operation
         qubits = tuple(index[bit] for bit in instruction.qubits)
-        key = (operation.name, qubits)
-        if key in seen or operation.name in missing or not isinstance(operation, Gate):
-            continue
-        seen.add(key)
-        if not target.instruction_supported(operation.name, qubits):
-            missing[operation.name] = qubits
-    for name, qubits in missing.items():
-        yield Problem(
-            f"{path}.circuit",
-            f"has {name!r} on qubits {list(qubits)}, which the backend's target does not list",
-            "transpile(circuit, backend)",
-        )
+        if isinstance(operation, Gate):
+            yield operation.name, qubits
+        elif isinstance(operation, ControlFlowOp):
+            for block in operation.blocks:
+                yield from _gates(block, qubits)
 
 
 def without_final_measurements(circuit: QuantumCircuit) -> QuantumCircuit:

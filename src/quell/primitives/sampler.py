@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import numpy as np
@@ -10,17 +10,16 @@ from attrs import frozen
 from qiskit.primitives import BaseSamplerV2, BitArray, DataBin, SamplerPubResult
 from qiskit.primitives.containers.sampler_pub import SamplerPub, SamplerPubLike
 
-from .. import pipeline
 from ..build import Shots, sampler_stages
 from ..circuits.ensemble import Ensemble
 from ..circuits.observables import Observables
 from ..circuits.template import template_of
-from ..errors import InputError, Problem
-from ..execution.adapters import Runner, runner_for
+from ..errors import Problem
+from ..execution.adapters import Runner
 from ..execution.jobs import Job
-from ..options import ResolvedSampler, SamplerOptions, finalize, sampler_shots
+from ..options import ResolvedSampler, SamplerOptions, sampler_shots
 from ..stages.merge import Merged
-from .base import Primitive, is_binding
+from .base import Primitive, check_all, coerced
 from .inputs import MAX_SHOTS, check_parameter_values, check_target
 
 
@@ -47,59 +46,50 @@ class Sampler(Primitive[SamplerOptions], BaseSamplerV2):
             shots: Shots for PUBs that give none. Exactly that many are returned.
 
         Raises:
-            InputError: Listing everything that is wrong with the PUBs.
+            InputError: Listing everything that is wrong with the PUBs, and with the options.
+            OptionsError: Options contradict each other, the circuits or the backend; the PUBs are fine.
             UnsupportedError: Twirling cannot be written in the device's gates.
+            ExecutionError: The Session or Batch accepts no new jobs.
         """
-        resolved = finalize(self._options)
-        runner = runner_for(self._mode, resolved.run_options)
-        requests = _requests(pubs, shots, resolved, runner)
-        rng = np.random.default_rng(resolved.seed)
+        problems: list[Problem] = []
+        if shots is not None and (
+            isinstance(shots, bool) or not isinstance(shots, (int, np.integer)) or shots < 1
+        ):
+            problems.append(Problem("shots", f"must be a positive integer (got {shots!r})"))
+            shots = None
+        given, found = coerced(pubs, lambda pub: SamplerPub.coerce(pub, shots), SamplerPub, "run([circuit])")
+        resolved, runner, of_options = self._resolve([pub for _, pub in given], problems)
+        problems += found
+        for path, pub in given:
+            problems += _check(pub, path, runner)
+        check_all(problems, of_options)
+        requests = [_request(pub, resolved, runner) for _, pub in given]
         tasks = [
             (sampler_stages(resolved, Shots.of(request.shots)), request.ensemble) for request in requests
         ]
-        plan = pipeline.plan(tasks, rng)
 
         def results(merged: list[Merged]) -> list[SamplerPubResult]:
             return [_pub_result(r, m) for r, m in zip(requests, merged, strict=True)]
 
-        return self._submit(plan, runner, resolved, results, {})
+        return self._submit(tasks, runner, resolved, results, {})
 
 
-def _requests(
-    pubs: Iterable[SamplerPubLike], shots: int | None, options: ResolvedSampler, runner: Runner
-) -> list[_Request]:
-    problems: list[Problem] = []
-    if shots is not None and (
-        isinstance(shots, bool) or not isinstance(shots, (int, np.integer)) or shots < 1
-    ):
-        problems.append(Problem("shots", f"must be a positive integer (got {shots!r})"))
-        shots = None
-    if isinstance(pubs, SamplerPub) or not isinstance(pubs, Iterable):
-        raise InputError.of([Problem("pubs", "must be a list of PUBs", "write run([circuit])")])
-    requests = []
-    for index, pub_like in enumerate(pubs):
-        path = f"pubs[{index}]"
-        try:
-            pub = SamplerPub.coerce(pub_like, shots)
-        except Exception as error:
-            problems.append(Problem(path, str(error).strip("'\"")))
-            continue
-        values = pub.parameter_values.as_array(pub.circuit.parameters)
-        found = [
-            *check_parameter_values(values, pub.circuit, path),
-            *check_target(pub.circuit, runner.target if is_binding(runner) else None, path),
-        ]
-        if not pub.circuit.cregs:
-            found.append(Problem(f"{path}.circuit", "has no classical register", "add measurements"))
-        if pub.shots is not None and not 1 <= pub.shots <= MAX_SHOTS:
-            found.append(Problem(f"{path}.shots", f"must be between 1 and 2^31 (got {pub.shots})"))
-        if found:
-            problems += found
-            continue
-        split = sampler_shots(pub.shots, options.twirling, options.default_shots)
-        requests.append(_Request(pub, _ensemble(pub, values, split, runner), split))
-    InputError.check(problems)
-    return requests
+def _check(pub: SamplerPub, path: str, runner: Runner) -> Iterator[Problem]:
+    """Yield everything that is wrong with a PUB."""
+    values = pub.parameter_values.as_array(pub.circuit.parameters)
+    yield from check_parameter_values(values, pub.circuit, path)
+    yield from check_target(pub.circuit, runner.target if runner.binding else None, path)
+    if not pub.circuit.cregs:
+        yield Problem(f"{path}.circuit", "has no classical register", "add measurements")
+    if pub.shots is not None and not 1 <= pub.shots <= MAX_SHOTS:
+        yield Problem(f"{path}.shots", f"must be between 1 and 2^31 (got {pub.shots})")
+
+
+def _request(pub: SamplerPub, options: ResolvedSampler, runner: Runner) -> _Request:
+    """Prepare a PUB with which nothing is wrong."""
+    values = pub.parameter_values.as_array(pub.circuit.parameters)
+    split = sampler_shots(pub.shots, options.twirling, options.default_shots)
+    return _Request(pub, _ensemble(pub, values, split, runner), split)
 
 
 def _ensemble(pub: SamplerPub, values: Any, split: tuple[int, ...], runner: Runner) -> Ensemble:

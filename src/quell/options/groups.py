@@ -1,0 +1,331 @@
+"""The groups of options, each for one technique or one side of running circuits.
+
+Names and defaults are those of the client-side V2 runtime options. What only the server's options have is
+marked (server), what quell adds is marked (ours); `option(..., home=...)` says the same to `runtime`.
+"""
+
+# ruff: noqa: RUF009  (option and group make attrs fields, like attrs.field, which the rule knows)
+
+from __future__ import annotations
+
+from typing import Any, ClassVar, Literal, TypeAlias, get_args
+
+from attrs import define
+
+from . import checks
+from .checks import boolean, choice, choices, integer, integers, nonnegative, numbers, positive
+from .group import Group, group, option
+
+Auto: TypeAlias = Literal["auto"]
+Strategy: TypeAlias = Literal["active", "active-accum", "active-circuit", "all"]
+TwirlingGroup: TypeAlias = Literal["pauli", "balanced_pauli", "local_c1", "local_pauli"]
+Amplifier: TypeAlias = Literal[
+    "gate_folding", "gate_folding_front", "gate_folding_back", "pea", "global_folding"
+]
+Extrapolator: TypeAlias = Literal[
+    "linear",
+    "exponential",
+    "double_exponential",
+    "polynomial_degree_1",
+    "polynomial_degree_2",
+    "polynomial_degree_3",
+    "polynomial_degree_4",
+    "polynomial_degree_5",
+    "polynomial_degree_6",
+    "polynomial_degree_7",
+    "fallback",
+]
+SequenceType: TypeAlias = Literal["XX", "XpXm", "XY4"]
+LogLevel: TypeAlias = Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"]
+MeasType: TypeAlias = Literal["classified", "kerneled", "avg_kerneled"]
+
+
+@define(init=False, repr=False)
+class DynamicalDecouplingOptions(Group):
+    """Refocus idle qubits with pulses that cancel each other."""
+
+    path: ClassVar[str] = "options.dynamical_decoupling"
+
+    enable: bool = option(False, boolean(), "Decouple idle qubits; no resilience level turns it on.")
+    sequence_type: SequenceType = option(
+        "XX", choice(*get_args(SequenceType)), "Pulses of a sequence: two X, X and its reverse, or X Y X Y."
+    )
+    extra_slack_distribution: Literal["middle", "edges"] = option(
+        "middle", choice("middle", "edges"), "Where time goes that the pulses cannot be spread over evenly."
+    )
+    scheduling_method: Literal["alap", "asap"] = option(
+        "alap", choice("alap", "asap"), "Schedule gates as late or as soon as possible."
+    )
+    skip_reset_qubits: bool = option(
+        False, boolean(), "Leave a qubit alone while it is still in the state after its reset."
+    )
+
+
+@define(init=False, repr=False)
+class TwirlingOptions(Group):
+    """Randomise gates and measurements so that their noise becomes Pauli noise."""
+
+    path: ClassVar[str] = "options.twirling"
+
+    enable_gates: bool | None = option(
+        None, boolean(None), "Twirl 2-qubit gates; None: as the resilience level says (sampler: False)."
+    )
+    enable_measure: bool | None = option(
+        None, boolean(None), "Twirl measurements; None: as the resilience level says (sampler: False)."
+    )
+    num_randomizations: int | Auto = option(
+        "auto", integer(1, "auto"), "Random members per circuit; auto: 32, or one per shot below 32 shots."
+    )
+    shots_per_randomization: int | Auto = option(
+        "auto", integer(1, "auto"), "Shots per random member; auto: the requested shots over the members."
+    )
+    strategy: Strategy = option(
+        "active-accum",
+        choice(*get_args(Strategy), spelling=("_", "-")),
+        "Qubits twirled in a layer: its own (active), those used until then (active-accum), those used in "
+        "the circuit (active-circuit), or all (all). Underscores are accepted for hyphens.",
+    )
+    group: TwirlingGroup = option(
+        "pauli",
+        choice(*get_args(TwirlingGroup)),
+        "The group that random gates are drawn from.",
+        home="client",
+    )
+
+
+@define(init=False, repr=False)
+class MeasureNoiseLearningOptions(Group):
+    """Learn the readout noise that measurement mitigation divides out."""
+
+    path: ClassVar[str] = "options.resilience.measure_noise_learning"
+
+    num_randomizations: int | Auto = option(
+        "auto", integer(1, "auto"), "Random members of the learning circuit; auto: as many as twirling uses."
+    )
+    shots_per_randomization: int | Auto = option(
+        "auto",
+        integer(1, "auto"),
+        "Shots per random member; auto: as many as twirling uses (server).",
+        home="server",
+    )
+
+
+@define(init=False, repr=False)
+class ZneOptions(Group):
+    """Extrapolate to zero noise from circuits whose noise is amplified."""
+
+    path: ClassVar[str] = "options.resilience.zne"
+
+    amplifier: Amplifier = option(
+        "gate_folding",
+        choice(*get_args(Amplifier)),
+        "How noise is amplified: 2-qubit gates folded at random, from the front or the back; learned noise "
+        "(pea); or the whole circuit folded (global_folding, ours).",
+        ours=("global_folding",),
+    )
+    noise_factors: tuple[float, ...] | Auto = option(
+        "auto", numbers(1, "auto", at_least=2), "Noise factors; auto: (1, 3, 5), with pea (1, 1.5, 2)."
+    )
+    extrapolator: Extrapolator | tuple[Extrapolator, ...] = option(
+        ("exponential", "linear"),
+        choices(*get_args(Extrapolator)),
+        "Model of value against noise, or several to choose from for each term.",
+    )
+    extrapolated_noise_factors: tuple[float, ...] | Auto = option(
+        "auto", numbers(0, "auto"), "Where models are evaluated besides; auto: at 0 and the noise factors."
+    )
+
+
+@define(init=False, repr=False)
+class PecOptions(Group):
+    """Cancel learned noise by its inverse, a quasi-probability."""
+
+    path: ClassVar[str] = "options.resilience.pec"
+
+    max_overhead: float | None = option(
+        100.0, positive(None), "Largest sampling overhead, gamma squared; None: no limit."
+    )
+    noise_gain: float | Auto = option(
+        "auto",
+        nonnegative("auto"),
+        "Share of the noise that is left: 0 cancels all of it; auto: as little as max_overhead allows.",
+    )
+
+
+@define(init=False, repr=False)
+class LayerNoiseLearningOptions(Group):
+    """Learn the Pauli noise of the layers of 2-qubit gates."""
+
+    path: ClassVar[str] = "options.resilience.layer_noise_learning"
+
+    max_layers_to_learn: int | None = option(
+        4, integer(1, None), "Most unique layers that are learned; None: all of them (server).", home="server"
+    )
+    shots_per_randomization: int = option(128, integer(1), "Shots per random member (server).", home="server")
+    num_randomizations: int = option(
+        32, integer(1), "Random members of each learning circuit (server).", home="server"
+    )
+    layer_pair_depths: tuple[int, ...] = option(
+        (0, 1, 2, 4, 16, 32),
+        integers(0, at_least=2),
+        "How many pairs of the layer each learning circuit repeats (server).",
+        home="server",
+    )
+
+
+@define(init=False, repr=False)
+class ResilienceOptions(Group):
+    """Mitigate errors in expectation values."""
+
+    path: ClassVar[str] = "options.resilience"
+
+    measure_mitigation: bool | None = option(
+        None, boolean(None), "Mitigate readout errors (TREX); None: as the resilience level says."
+    )
+    measure_noise_learning: MeasureNoiseLearningOptions = group(MeasureNoiseLearningOptions)
+    zne_mitigation: bool | None = option(
+        None, boolean(None), "Extrapolate to zero noise; None: as the resilience level says."
+    )
+    zne: ZneOptions = group(ZneOptions)
+    pec_mitigation: bool = option(False, boolean(), "Cancel errors probabilistically (PEC).")
+    pec: PecOptions = group(PecOptions)
+    layer_noise_learning: LayerNoiseLearningOptions = group(LayerNoiseLearningOptions)
+    layer_noise_model: Any = option(
+        None, checks.models, "Noise of the layers, where it is known; None: it is learned when needed."
+    )
+
+
+@define(init=False, repr=False)
+class SamplerResilienceOptions(Group):
+    """Mitigate errors in samples (ours; the V2 sampler has nothing of the kind)."""
+
+    path: ClassVar[str] = "options.resilience"
+
+    measure_mitigation: bool = option(
+        False, boolean(), "Correct readout errors of the sampled distribution (M3) (ours).", home="ours"
+    )
+
+
+@define(init=False, repr=False)
+class CalibrationOptions(Group):
+    """Say how calibrations are learned and how long they are used (ours)."""
+
+    path: ClassVar[str] = "options.calibration"
+
+    max_age: float = option(
+        1800.0,
+        nonnegative(),
+        "Seconds for which the jobs of a Session or Batch share a calibration; 0: never (ours).",
+        home="ours",
+    )
+    shots: int | Auto = option(
+        "auto",
+        integer(1, "auto"),
+        "Shots of a readout calibration; auto: as many as the data takes (ours).",
+        home="ours",
+    )
+
+
+@define(init=False, repr=False)
+class SamplerCalibrationOptions(CalibrationOptions):
+    """Say how calibrations are learned and how long they are used (ours)."""
+
+    groups: tuple[tuple[int, ...], ...] | None = option(
+        None,
+        checks.groups,
+        "Qubits whose readout is calibrated together; None: each alone (ours).",
+        home="ours",
+    )
+
+
+@define(init=False, repr=False)
+class ExecutionOptions(Group):
+    """Say how circuits are run."""
+
+    path: ClassVar[str] = "options.execution"
+
+    init_qubits: bool = option(
+        True, boolean(), "Reset qubits between shots; False is handed to backends that take it."
+    )
+    rep_delay: float | None = option(
+        None, nonnegative(None), "Seconds between shots, handed to backends that take it."
+    )
+    scheduler_timing: bool = option(
+        False, boolean(), "Return the timing of the service's scheduler.", home="client"
+    )
+    stretch_values: bool = option(
+        False, boolean(), "Return the values that the service gave to stretches.", home="client"
+    )
+    run_options: dict[str, Any] = option(
+        {}, checks.keywords, "Keyword arguments handed to `backend.run` unchanged (ours).", home="ours"
+    )
+
+
+@define(init=False, repr=False)
+class EstimatorExecutionOptions(ExecutionOptions):
+    """Say how circuits are run."""
+
+    precision_target: Literal["shots", "mitigated"] = option(
+        "shots",
+        choice("shots", "mitigated"),
+        "What a precision means: 1 / precision**2 shots, or the error bar after mitigation (ours).",
+        home="ours",
+    )
+
+
+@define(init=False, repr=False)
+class SamplerExecutionOptions(ExecutionOptions):
+    """Say how circuits are run."""
+
+    meas_type: MeasType = option(
+        "classified", choice(*get_args(MeasType)), "Bits, or complex points per shot or averaged over shots."
+    )
+
+
+@define(init=False, repr=False)
+class EnvironmentOptions(Group):
+    """Say how a job is logged, marked and limited."""
+
+    path: ClassVar[str] = "options.environment"
+
+    log_level: LogLevel = option(
+        "WARNING", choice(*get_args(LogLevel)), "Least level of what `job.logs()` returns."
+    )
+    job_tags: tuple[str, ...] = option((), checks.tags, "Tags of the job, also in the result's metadata.")
+    private: bool = option(False, boolean(), "Let the service delete inputs and results.")
+    image: str | None = option(None, checks.image, "Container image of the service.", home="client")
+    max_execution_time: int | None = option(
+        None, integer(1, None), "As the option of this name at the top, which wins.", home="client"
+    )
+
+
+@define(init=False, repr=False)
+class SimulatorOptions(Group):
+    """Say what a simulator simulates."""
+
+    path: ClassVar[str] = "options.simulator"
+
+    noise_model: Any = option(
+        None, checks.anything, "Noise model of an Aer simulator, or its dict (server).", home="server"
+    )
+    coupling_map: tuple[tuple[int, int], ...] | None = option(
+        None, checks.pairs, "Pairs of qubits that may share a gate; None: all (server).", home="server"
+    )
+    basis_gates: tuple[str, ...] | None = option(
+        None,
+        checks.strings(None),
+        "Gates of the device it stands for; None: those of the simulator (server).",
+        home="server",
+    )
+    seed_simulator: int | None = option(
+        None, integer(0, None), "Seed of the simulator's shots; None: it follows from the seed."
+    )
+    layer_noise_model: Any = option(
+        None, checks.models, "Noise of the layers, for the local mode of the vendor's client.", home="client"
+    )
+    angle_decimals: int = option(
+        5, integer(0), "Rounding of angles in the local mode of the vendor's client.", home="client"
+    )
+    warn_absent: bool = option(
+        True, boolean(), "Warn of layers without noise in the vendor's local mode.", home="client"
+    )

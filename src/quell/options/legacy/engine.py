@@ -1,0 +1,304 @@
+"""Translate legacy options: read them, find their table, apply its rows, build the new tree."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterable, Mapping
+from difflib import get_close_matches
+from functools import cache
+from typing import Any, Final, Literal, TypeAlias, get_args
+
+from attrs import evolve
+
+from ...errors import OptionsError, Problem
+from ..group import Group, same
+from ..tree import EstimatorOptions, SamplerOptions
+from . import keys
+from .rows import Context, Mode, Outcome, Primitive, Refused, Source, TranslationError, Version
+from .tables import SOURCES
+from .translation import Entry, Translation, nested
+
+_TREES: Final[Mapping[str, type[EstimatorOptions] | type[SamplerOptions]]] = {
+    "estimator": EstimatorOptions,
+    "sampler": SamplerOptions,
+}
+
+#: Whether keys that are options of today count: never, where a table does not know them, or before it.
+Today: TypeAlias = Literal["never", "fallback", "first"]
+
+
+def translate(
+    legacy: Any,
+    *,
+    source: str = "auto",
+    primitive: Primitive = "estimator",
+    mode: Mode = "guide",
+    expand_defaults: bool = False,
+    version: str | None = None,
+) -> Translation:
+    """Translate options from before the V2 primitives.
+
+    Args:
+        legacy: A dict (nested, dotted or flat) or an object: a live V1 primitive of Aer, an options object
+            of attrs, dataclasses or pydantic, a noise model.
+        source: Where they are from, a name in `SOURCES` or one of its aliases; "auto" finds it from the keys.
+        primitive: What they are for; sources that can only mean one of the two decide for themselves.
+        mode: "guide" follows the official migration guides; "strict" reproduces what the legacy package
+            really ran, which differs for ZNE (V1 level 2) and dynamical decoupling.
+        expand_defaults: Also write out what the legacy package filled in where nothing was given.
+        version: Version of the legacy package, such as "0.11", where its defaults depend on it.
+
+    Raises:
+        TranslationError: Listing keys that are ambiguous, contradict each other or have no V2 form without
+            changing the result; `.translation` holds the rest.
+        OptionsError: An argument is not one of its choices, or `legacy` has no options.
+    """
+    _check_arguments(source, primitive, mode)
+    try:
+        given = keys.read(legacy)
+    except TypeError as error:
+        fix = "pass a dict or an options object"
+        raise OptionsError.of([Problem("legacy", str(error), fix)]) from None
+    primitive = given.primitive or primitive
+    parsed = None if version is None else _version(version)
+    chosen = given.source if source == "auto" else source
+    candidates = [_find(chosen)] if chosen else [s for s in SOURCES if s.primitive in (None, primitive)]
+    today: Today = "first" if isinstance(legacy, Group) else "never" if chosen else "fallback"
+    return run(given.values, candidates, primitive, mode, expand_defaults, parsed, today)
+
+
+def run(
+    values: Mapping[str, Any],
+    candidates: Iterable[Source],
+    primitive: Primitive,
+    mode: Mode = "guide",
+    expand: bool = False,
+    version: Version | None = None,
+    today: Today = "never",
+) -> Translation:
+    """Return the translation of the source whose table fits best, or raise its error."""
+    attempts = [_attempt(values, s, primitive, mode, expand, version, today) for s in candidates]
+    translation, problems, _ = min(attempts, key=lambda attempt: attempt[2])
+    if problems:
+        raise TranslationError.of_problems(problems, translation)
+    return translation
+
+
+def _attempt(
+    values: Mapping[str, Any],
+    source: Source,
+    primitive: Primitive,
+    mode: Mode,
+    expand: bool,
+    version: Version | None,
+    today: Today,
+) -> tuple[Translation, list[Problem], int]:
+    """Translate with one table; return also the problems, and how badly the table fits."""
+    primitive = source.primitive or primitive
+    problems: list[Problem] = []
+    if version is not None and source.version is None:
+        rule = f"{source.name} has the same defaults in every version"
+        problems.append(Problem("version", rule, "leave it out"))
+    given, placed, refusals = _placed(values, source, primitive, today, problems)
+    used = version or source.version or (0,)
+    context = _context(given, placed, Context({}, frozenset(), primitive, mode, expand, used), source, today)
+
+    entries: list[Entry] = []
+    implicit = {key: context.values[key] for key in context.implicit}
+    for key, value, written_out in (
+        *((key, value, False) for key, value in given.items()),
+        *((key, value, True) for key, value in implicit.items()),
+    ):
+        try:
+            if key in refusals and not written_out:
+                raise refusals[key]
+            outcome = _outcome(key, value, placed.get(key, key), source, context, today)
+        except Refused as refused:
+            problems.append(Problem(key, refused.rule, refused.fix))
+            outcome = Outcome(reason=refused.reason, text=f"{refused.rule}; {refused.fix}")
+        entries.append(Entry(key, value, outcome, written_out))
+    flat = _merged(entries, placed, problems)
+    options, found = _tree(primitive, entries, flat)
+    problems += found
+
+    translation = Translation(
+        source.name,
+        primitive,
+        tuple(entries),
+        options,
+        nested(flat),
+        _run_arguments(primitive, flat.get("default_shots")),
+        tuple(
+            t for path, t in source.shifts if path not in flat and path in _paths(primitive) and not expand
+        ),
+    )
+    # A key that is known and refused with its reason shows that the table is the right one.
+    paths = {problem.path for problem in problems}
+    known = sum(entry.key in paths and entry.outcome.reason is not None for entry in entries)
+    foreign = sum(key not in placed and key not in refusals for key in given)
+    return translation, problems, foreign + len(problems) - known
+
+
+def _placed(
+    values: Mapping[str, Any], source: Source, primitive: Primitive, today: Today, problems: list[Problem]
+) -> tuple[dict[str, Any], dict[str, str], dict[str, Refused]]:
+    """Return all keys with their values, the places of those in the table, and refusals of ambiguous ones."""
+    try:
+        groups = source.groups | (_groups() if today != "never" else frozenset())
+        given = dict(keys.leaves(values, groups))
+    except Refused as refused:
+        problems.append(Problem("legacy", refused.rule, refused.fix))
+        return {}, {}, {}
+    renamed = source.names(given.keys())
+    placed: dict[str, str] = {}
+    refusals: dict[str, Refused] = {}
+    first: dict[str, str] = {}
+    for key, value in given.items():
+        if today == "first" and key in _paths(primitive):
+            continue
+        try:
+            where = keys.place(key, source, renamed)
+        except Refused as refused:
+            refusals[key] = refused
+            continue
+        if where is None:
+            continue
+        other = first.setdefault(where, key)
+        if not where.endswith("*") and not same(given[other], value):
+            rule = f"is {value!r}, but {other} is {given[other]!r}"
+            problems.append(Problem(key, rule, "give one of them"))
+        placed[key] = where
+    return given, placed, refusals
+
+
+def _context(
+    given: Mapping[str, Any], placed: Mapping[str, str], context: Context, source: Source, today: Today
+) -> Context:
+    """Return what rules may look at, with the defaults of the legacy package if they are written out."""
+    values = {where: given[key] for key, where in placed.items()}
+    if today == "first":  # a level of today still tells old keys beside it what they meant
+        values = {**{key: value for key, value in given.items() if key not in placed}, **values}
+    context = evolve(context, values=values)
+    if not context.expand:
+        return context
+    implicit = {}
+    for key, default in source.defaults(context.version, context.primitive).items():
+        if values.get(key) is not None:
+            continue
+        said = source.table[key].outcome(None, context) if key in values else Outcome()
+        if not said.paths and not said.reason:  # else None was a value, not an absent one
+            implicit[key] = default
+    return evolve(context, values={**values, **implicit}, implicit=frozenset(implicit))
+
+
+def _outcome(key: str, value: Any, where: str, source: Source, context: Context, today: Today) -> Outcome:
+    paths = _paths(context.primitive)
+    if (today == "first" and key in paths) or (
+        today == "fallback" and where not in source.table and key in paths
+    ):
+        return Outcome({key: value}) if paths[key] != "ours" else Outcome(quell={key: value})
+    if where not in source.table:
+        near = get_close_matches(key.rpartition(".")[2], _names(source), n=1)
+        text = f"did you mean {near[0]!r}?" if near else "no such key is known; is the source right?"
+        return Outcome(reason="unknown", text=text)
+    outcome = source.table[where].outcome(value, context)
+    for path in outcome.v2:
+        if path not in paths and not path.startswith("experimental."):
+            text = f"{context.primitive}s of V2 have no {path}"
+            return Outcome(reason="no_equiv", text=text)
+    return outcome
+
+
+def _merged(entries: list[Entry], placed: Mapping[str, str], problems: list[Problem]) -> dict[str, Any]:
+    """Return all V2 paths and values; keys that give one path different values are a problem."""
+    flat: dict[str, Any] = {}
+    owner: dict[str, Entry] = {}
+    for entry in entries:
+        for path, value in entry.outcome.v2.items():
+            if path in flat and not same(flat[path], value):
+                other = owner[path].key
+                if placed.get(entry.key) != placed.get(other):  # else it was reported already
+                    rule = f"makes {path} {value!r}, but {other} makes it {flat[path]!r}"
+                    problems.append(Problem(entry.key, rule, "give one of them"))
+            flat[path], owner[path] = value, entry
+    return flat
+
+
+def _tree(
+    primitive: Primitive, entries: list[Entry], flat: Mapping[str, Any]
+) -> tuple[EstimatorOptions | SamplerOptions, list[Problem]]:
+    """Return quell's tree, and what its checks say of the values, in the words of the legacy keys."""
+    carried = {path: v for entry in entries for path, v in entry.outcome.quell.items()}
+    values = {**flat, **{path: v for path, v in carried.items() if path in _paths(primitive)}}
+    if "experimental.image" in values:
+        values["environment.image"] = values.pop("experimental.image")
+    owners = {f"options.{path}": e.key for e in entries for path in (*e.outcome.v2, *e.outcome.quell)}
+    if (image := "options.experimental.image") in owners:
+        owners["options.environment.image"] = owners[image]
+    options = _TREES[primitive]()
+    try:
+        options.update(nested(values))
+    except OptionsError as error:
+        return options, [Problem(owners.get(p.path, p.path), p.rule, p.fix) for p in error.problems]
+    return options, []
+
+
+def _run_arguments(primitive: Primitive, shots: Any) -> dict[str, Any]:
+    if not isinstance(shots, int) or shots < 1:
+        return {}
+    return {"shots": shots} if primitive == "sampler" else {"precision": 1 / math.sqrt(shots)}
+
+
+def _check_arguments(source: str, primitive: str, mode: str) -> None:
+    problems = []
+    if source != "auto" and _named(source) is None:
+        names = ", ".join(s.name for s in SOURCES)
+        near = get_close_matches(str(source), [s.name for s in SOURCES], n=1)
+        fix = f"did you mean {near[0]!r}?" if near else "choose one of them or 'auto'"
+        problems.append(Problem("source", f"must be one of {names}, not {source!r}", fix))
+    for name, value, choices in (
+        ("primitive", primitive, get_args(Primitive)),
+        ("mode", mode, get_args(Mode)),
+    ):
+        if value not in choices:
+            rule = f"must be {' or '.join(map(repr, choices))}, not {value!r}"
+            problems.append(Problem(name, rule, "choose one of them"))
+    OptionsError.check(problems)
+
+
+def _named(name: str) -> Source | None:
+    for source in SOURCES:
+        if name == source.name or str(name).lower() in [alias.lower() for alias in source.aliases]:
+            return source
+    return None
+
+
+def _find(name: str) -> Source:
+    found = _named(name)
+    assert found is not None  # checked before
+    return found
+
+
+def _version(text: str) -> Version:
+    match = re.fullmatch(r"v?(\d+)\.(\d+)(\.\d+)?", str(text))
+    if not match:
+        rule = f"must look like '0.11', not {text!r}"
+        raise OptionsError.of([Problem("version", rule, "give the version of the legacy package")])
+    return int(match[1]), int(match[2])
+
+
+@cache
+def _paths(primitive: Primitive) -> Mapping[str, str]:
+    """Return the options of a tree of today: path -> which trees of V2 have it."""
+    return {path: field.metadata["home"] for path, _, field in _TREES[primitive]().leaves()}
+
+
+@cache
+def _groups() -> frozenset[str]:
+    paths = {*_paths("estimator"), *_paths("sampler")}
+    return frozenset(path[: match.start()] for path in paths for match in re.finditer(r"\.", path))
+
+
+def _names(source: Source) -> list[str]:
+    return sorted({key.rpartition(".")[2] for key in source.table} - {"*"})

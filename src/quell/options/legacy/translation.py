@@ -1,0 +1,108 @@
+"""The result of translating legacy options."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from attrs import frozen
+
+from ..tree import EstimatorOptions, SamplerOptions
+from .rows import Outcome, Primitive
+
+
+@frozen
+class Entry:
+    """One legacy key: its value, what became of it, and whether it was a default of the legacy package."""
+
+    key: str
+    value: Any
+    outcome: Outcome
+    implicit: bool = False
+
+    @property
+    def new(self) -> str:
+        """The options that carry it now, as text; empty if there are none."""
+        found = {**self.outcome.v2, **self.outcome.quell}
+        return ", ".join(f"{path} = {_short(value)}" for path, value in found.items())
+
+    def __str__(self) -> str:
+        what = f"{self.key} = {_short(self.value)}" + (" (default of then)" if self.implicit else "")
+        outcome = self.outcome
+        parts = [", ".join(f"{path} = {_short(value)}" for path, value in outcome.v2.items())]
+        if outcome.quell:
+            carried = ", ".join(f"{path} = {_short(value)}" for path, value in outcome.quell.items())
+            parts.append(f"in quell only: {carried}")
+        if outcome.reason:
+            parts.append(f"dropped ({outcome.reason})")
+        head = "; ".join(part for part in parts if part)
+        return f"{what} -> {head or 'nothing to set'}" + (f": {outcome.text}" if outcome.text else "")
+
+
+@frozen
+class Translation:
+    """Legacy options in the words of V2.
+
+    Attributes:
+        source: The legacy interface, as `translate` names it.
+        primitive: The primitive they are for.
+        entries: One per legacy key, in the order given.
+        options: A quell tree; it also carries what V2 has no option for and quell has.
+        v2: Plain nested dict of V2 options; server-side names where only the server has them.
+        run: What to pass to run(): shots for a sampler, precision for an estimator.
+        shifts: Defaults that are not what they were, for keys that were not given.
+    """
+
+    source: str
+    primitive: Primitive
+    entries: tuple[Entry, ...]
+    options: EstimatorOptions | SamplerOptions
+    v2: dict[str, Any]
+    run: dict[str, Any]
+    shifts: tuple[str, ...] = ()
+
+    @property
+    def dropped(self) -> dict[str, str]:
+        """Keys that no V2 option carries, each with its reason code."""
+        return {entry.key: entry.outcome.reason for entry in self.entries if entry.outcome.reason}
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """One sentence per legacy key: what happened, and what to do now."""
+        return tuple(str(entry) for entry in self.entries)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return everything as a plain dict."""
+        return {
+            "source": self.source,
+            "primitive": self.primitive,
+            "options": self.options.diff(),
+            "v2": self.v2,
+            "run": self.run,
+            "dropped": self.dropped,
+            "notes": list(self.notes),
+            "shifts": list(self.shifts),
+        }
+
+    def to_python(self) -> str:
+        """Return Python statements that make `options`, with comments on what was dropped."""
+        lines = [self.options.to_python().rstrip("\n")]
+        lines += [f"# {entry}" for entry in self.entries if entry.outcome.reason]
+        return "\n".join(lines) + "\n"
+
+
+def nested(flat: Mapping[str, Any]) -> dict[str, Any]:
+    """Return dotted paths as a nested dict."""
+    out: dict[str, Any] = {}
+    for path, value in flat.items():
+        *parents, name = path.split(".")
+        group = out
+        for parent in parents:
+            group = group.setdefault(parent, {})
+        group[name] = value
+    return out
+
+
+def _short(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else f"<{type(value).__name__}>"

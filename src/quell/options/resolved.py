@@ -1,0 +1,101 @@
+"""The explicit values that runs read; no level, `None` or "auto" is left but where its meaning is said.
+
+Only the two numbers of twirling, and those of readout learning, may still say "auto", because they follow
+from the shots of each PUB: `twirling_shots` and `sampler_shots` resolve them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from attrs import frozen
+
+from .groups import Auto, LogLevel, Strategy, TwirlingGroup
+
+
+@frozen
+class ResolvedTwirling:
+    """What is twirled and how; "auto" is left to `twirling_shots` and `sampler_shots`."""
+
+    gates: bool
+    measure: bool
+    num_randomizations: int | Auto
+    shots_per_randomization: int | Auto
+    strategy: Strategy
+    group: TwirlingGroup
+
+    @property
+    def enabled(self) -> bool:
+        """Whether anything is twirled."""
+        return self.gates or self.measure
+
+    @property
+    def product(self) -> int | None:
+        """Shots that both numbers fix together, None without twirling or while one of them is "auto"."""
+        num, shots = self.num_randomizations, self.shots_per_randomization
+        return num * shots if self.enabled and isinstance(num, int) and isinstance(shots, int) else None
+
+
+@frozen
+class ResolvedMeasureNoiseLearning:
+    """How readout noise is learned; "auto" is the number that twirling uses.
+
+    `total_shots` are the shots of all random members together; if given they fix the shots of each.
+    """
+
+    num_randomizations: int | Auto
+    shots_per_randomization: int | Auto
+    total_shots: int | Auto = "auto"
+
+
+@frozen
+class ResolvedExecution:
+    """How circuits are run.
+
+    Attributes:
+        run_options: Keyword arguments of ``backend.run``.
+        seed_simulator: Seed of a simulator's shots; None if it follows from the seed of the run.
+        coupling_map: Pairs of qubits that may share a gate on the simulated device; None for those of the backend.
+        basis_gates: Gates of the simulated device; None for those of the backend.
+    """
+
+    run_options: Mapping[str, Any]
+    seed_simulator: int | None
+    coupling_map: tuple[tuple[int, int], ...] | None
+    basis_gates: tuple[str, ...] | None
+
+
+@frozen
+class ResolvedEnvironment:
+    """How a job is logged, marked and limited; no limit in seconds is `None`."""
+
+    log_level: LogLevel
+    job_tags: tuple[str, ...]
+    max_execution_time: int | None
+
+
+@frozen
+class ResolvedEstimator:
+    """Options of one estimator run; a seed of `None` asks for fresh randomness."""
+
+    default_precision: float
+    default_shots: int | None
+    seed: int | None
+    twirling: ResolvedTwirling
+    measure_mitigation: bool
+    measure_noise_learning: ResolvedMeasureNoiseLearning
+    calibration_max_age: float
+    execution: ResolvedExecution
+    environment: ResolvedEnvironment
+
+
+@frozen
+class ResolvedSampler:
+    """Options of one sampler run; a seed of `None` asks for fresh randomness."""
+
+    default_shots: int
+    seed: int | None
+    twirling: ResolvedTwirling
+    execution: ResolvedExecution
+    environment: ResolvedEnvironment

@@ -1,0 +1,313 @@
+"""Every option of both trees is seen to act, or is refused: a table walks all of them.
+
+An option acts where it changes what the device is given: circuits, shots, keyword arguments. Options that act
+on the job instead have a test of their own, named in the table.
+"""
+
+import time
+
+import pytest
+from attrs import field, frozen
+from qiskit import QuantumCircuit
+from qiskit.circuit import CircuitInstruction
+
+from quell import Batch, Estimator, Sampler, Session
+from quell.errors import CancelledError, OptionsError
+from quell.options import EstimatorOptions, SamplerOptions, finalize
+from quell.testing import CountingBackend
+
+pytest.importorskip("qiskit_aer")
+
+CIRCUIT = QuantumCircuit(3)
+CIRCUIT.ry(0.4, [0, 1, 2])
+CIRCUIT.cx(0, 1)
+CIRCUIT.rz(0.3, 1)
+CIRCUIT.sx(2)
+CIRCUIT.cx(1, 2)
+CIRCUIT.ry(0.2, [0, 1, 2])
+CIRCUIT.cx(1, 2)
+PUBS = {EstimatorOptions: [(CIRCUIT, "ZXZ")], SamplerOptions: [CIRCUIT.measure_all(inplace=False)]}
+PRIMITIVE = {EstimatorOptions: Estimator, SamplerOptions: Sampler}
+
+
+class Device(CountingBackend):
+    """A simulator that lists two options of real devices, and remembers what it was given."""
+
+    OWN = ("init_qubits", "rep_delay")
+
+    def __init__(self):
+        super().__init__()
+        self.set_options(init_qubits=True, rep_delay=None)
+        self.given = []
+
+    def run(self, run_input, **options):
+        self.given.append(dict(options))
+        return super().run(run_input, **{k: v for k, v in options.items() if k not in self.OWN})
+
+
+def gates(circuit):
+    def parts(item: CircuitInstruction):
+        return item.operation.name, tuple(map(float, item.operation.params)), item.qubits, item.clbits
+
+    return tuple(parts(item) for item in circuit.data)
+
+
+def run(tree, options):
+    """Return everything a device is given in a run with these options."""
+    device = Device()
+    PRIMITIVE[tree](device, options).run(PUBS[tree]).result()
+    return [
+        (sorted((k, repr(v)) for k, v in keywords.items()), tuple(map(gates, call.circuits)))
+        for call, keywords in zip(device.calls, device.given, strict=True)
+    ]
+
+
+def nested(path, value):
+    for name in reversed(path.split(".")):
+        value = {name: value}
+    return value
+
+
+def merged(tree, *values):
+    options = tree()
+    for value in values:
+        options.update(value)
+    return options
+
+
+# ----------------------------------------------------------------------------------------------- the table
+
+
+@frozen
+class Acts:
+    """The value changes what the device is given, beside other options."""
+
+    value: object
+    beside: dict = field(factory=dict)
+
+
+@frozen
+class Refused:
+    """The value is refused before anything runs."""
+
+    value: object
+    words: str
+
+
+@frozen
+class With:
+    """The option belongs to a technique that is refused; without it, it says that it is not used."""
+
+    switch: str
+
+
+@frozen
+class Shown:
+    """A test in this file shows what it does."""
+
+    by: str
+
+
+TWIRLED = {"twirling": {"enable_gates": True}}
+MEASURED = {"resilience": {"measure_mitigation": True}}
+SHARED = {
+    "default_shots": Acts(100),
+    "seed": Acts(2),
+    "max_execution_time": Shown("test_a_job_stops_when_its_time_is_over"),
+    "dynamical_decoupling.enable": Refused(True, "does not have dynamical decoupling"),
+    **{
+        f"dynamical_decoupling.{name}": With("dynamical_decoupling.enable")
+        for name in ("sequence_type", "extra_slack_distribution", "scheduling_method", "skip_reset_qubits")
+    },
+    "twirling.enable_gates": Acts(True),
+    "twirling.num_randomizations": Acts(3, TWIRLED),
+    "twirling.shots_per_randomization": Acts(7, TWIRLED),
+    "twirling.strategy": Acts("active", TWIRLED),
+    "twirling.group": Acts("local_c1", TWIRLED),
+    "execution.init_qubits": Acts(False),
+    "execution.rep_delay": Acts(1e-4),
+    "execution.scheduler_timing": Refused(True, "the vendor's service returns"),
+    "execution.stretch_values": Refused(True, "the vendor's service"),
+    "execution.run_options": Acts({"memory": True}),
+    "environment.log_level": Shown("test_logs_begin_at_their_level"),
+    "environment.job_tags": Shown("test_tags_are_in_the_job_and_its_result"),
+    "environment.private": Refused(True, "asks the vendor's service"),
+    "environment.image": Refused("name:tag", "container of the vendor's service"),
+    "environment.max_execution_time": Shown("test_a_job_stops_when_its_time_is_over"),
+    "simulator.noise_model": Shown("test_a_noise_model_reaches_the_simulator"),
+    "simulator.coupling_map": Shown("test_a_simulated_device_is_respected"),
+    "simulator.basis_gates": Shown("test_a_simulated_device_is_respected"),
+    "simulator.seed_simulator": Acts(5),
+    "simulator.layer_noise_model": Refused([("layer", "model")], "local mode"),
+    "simulator.angle_decimals": Refused(3, "does not round angles"),
+    "simulator.warn_absent": Refused(False, "local mode"),
+    "experimental": Refused({"a": 1}, "options of the vendor's service"),
+}
+TABLE = {
+    EstimatorOptions: {
+        **SHARED,
+        "default_precision": Acts(0.1),
+        "resilience_level": Acts(0),
+        "seed_estimator": Shown("test_the_servers_seed_is_the_seed"),
+        "twirling.enable_measure": Acts(False),
+        "resilience.measure_mitigation": Acts(False),
+        "resilience.measure_noise_learning.num_randomizations": Acts(5),
+        "resilience.measure_noise_learning.shots_per_randomization": Acts(9),
+        "resilience.zne_mitigation": Refused(True, "does not have zero-noise extrapolation"),
+        **{
+            f"resilience.zne.{name}": With("resilience.zne_mitigation")
+            for name in ("amplifier", "noise_factors", "extrapolator", "extrapolated_noise_factors")
+        },
+        "resilience.pec_mitigation": Refused(True, "does not have probabilistic error cancellation"),
+        **{f"resilience.pec.{name}": With("resilience.pec_mitigation") for name in ("max_overhead", "noise_gain")},
+        **{
+            f"resilience.layer_noise_learning.{name}": With("resilience.pec_mitigation")
+            for name in (
+                "max_layers_to_learn",
+                "shots_per_randomization",
+                "num_randomizations",
+                "layer_pair_depths",
+            )
+        },
+        "resilience.layer_noise_model": With("resilience.pec_mitigation"),
+        "calibration.max_age": Shown("test_calibrations_are_shared_while_they_are_young"),
+        "calibration.shots": Acts(600),
+        "execution.precision_target": Refused("mitigated", "cannot be 'mitigated' in this version"),
+    },
+    SamplerOptions: {
+        **SHARED,
+        "twirling.enable_measure": Acts(True),
+        "resilience.measure_mitigation": Refused(True, "does not correct readout errors of samples"),
+        **{
+            f"calibration.{name}": With("resilience.measure_mitigation") for name in ("max_age", "shots")
+        },
+        "calibration.groups": Refused([[0], [1]], "correction of samples"),
+        "execution.meas_type": Refused("kerneled", "reads bits"),
+    },
+}  # fmt: skip
+ROWS = [
+    pytest.param(tree, path, row, id=f"{tree.__name__}-{path}")
+    for tree, rows in TABLE.items()
+    for path, row in rows.items()
+]
+
+
+@pytest.mark.parametrize("tree", TABLE)
+def test_the_table_has_every_option(tree):
+    assert set(TABLE[tree]) == {path for path, _, _ in tree().leaves()}
+
+
+@pytest.mark.parametrize(("tree", "path", "row"), [r for r in ROWS if isinstance(r.values[2], Acts)])
+def test_it_acts(tree, path, row):
+    fixed = {"seed": 1, "default_shots": 64}
+    beside = {k: v for k, v in fixed.items() if (k, path) != ("default_shots", "default_precision")}
+    without = run(tree, merged(tree, beside, row.beside))
+    assert run(tree, merged(tree, beside, row.beside)) == without, "the same options give the same run"
+    if path == "default_precision":
+        assert run(tree, merged(tree, beside, {path: 0.2})) != run(tree, merged(tree, beside, {path: 0.1}))
+    assert run(tree, merged(tree, beside, row.beside, nested(path, row.value))) != without
+
+
+@pytest.mark.parametrize(("tree", "path", "row"), [r for r in ROWS if isinstance(r.values[2], Refused)])
+def test_it_is_refused_before_anything_runs(tree, path, row):
+    options, device = merged(tree, nested(path, row.value)), Device()
+    with pytest.raises(OptionsError) as caught:
+        finalize(options, PUBS[tree], device)
+    assert [problem.path for problem in caught.value.problems] == [f"options.{path}"]
+    assert row.words in str(caught.value)
+    with pytest.raises(OptionsError):
+        PRIMITIVE[tree](device, options).run(PUBS[tree])
+    assert device.num_runs == 0
+
+
+@pytest.mark.parametrize(("tree", "path", "row"), [r for r in ROWS if isinstance(r.values[2], With)])
+def test_it_belongs_to_what_is_refused(tree, path, row):
+    with pytest.raises(OptionsError, match="this version does not"):
+        finalize(merged(tree, nested(row.switch, True)))
+    assert tree().describe()[path].why.startswith("not used: ")
+
+
+def test_every_named_test_exists():
+    named = {row.by for rows in TABLE.values() for row in rows.values() if isinstance(row, Shown)}
+    assert named <= set(globals())
+
+
+# ------------------------------------------------------------------------------------- tests of single options
+
+
+class Slow(CountingBackend):
+    """A simulator that takes a third of a second for each circuit."""
+
+    def run(self, run_input, **options):
+        time.sleep(0.3)
+        return super().run(run_input, **options)
+
+
+@pytest.mark.parametrize("limit", [{"max_execution_time": 1}, {"environment": {"max_execution_time": 1}}])
+def test_a_job_stops_when_its_time_is_over(limit):
+    options = {"default_shots": 32, "resilience_level": 0, "twirling": {"enable_gates": True}, **limit}
+    device = Slow(max_circuits=1)
+    with pytest.raises(CancelledError, match="max_execution_time") as caught:
+        Estimator(device, options).run(PUBS[EstimatorOptions]).result()
+    assert 1 <= device.num_circuits < 32
+    assert caught.value.partial.chunks
+
+
+def test_logs_begin_at_their_level():
+    def logs(level):
+        options = {"default_shots": 8, "environment": {"log_level": level}}
+        job = Sampler(Device(), options).run(PUBS[SamplerOptions])
+        job.result()
+        return job.logs()
+
+    assert logs("WARNING") == ""
+    assert "INFO" in logs("INFO")
+    assert "DEBUG" not in logs("INFO")
+    assert "DEBUG" in logs("DEBUG")
+
+
+def test_tags_are_in_the_job_and_its_result():
+    job = Sampler(Device(), {"environment": {"job_tags": ["a", "b"]}}).run(PUBS[SamplerOptions])
+    assert job.tags == ("a", "b")
+    assert job.result().metadata["job_tags"] == ["a", "b"]
+
+
+def test_the_servers_seed_is_the_seed():
+    fixed = {"default_shots": 64}
+    named = run(EstimatorOptions, merged(EstimatorOptions, fixed, {"seed_estimator": 0}))
+    assert named == run(EstimatorOptions, merged(EstimatorOptions, fixed, {"seed": 0}))
+    assert named != run(EstimatorOptions, merged(EstimatorOptions, fixed, {"seed": 1}))
+
+
+def test_a_noise_model_reaches_the_simulator():
+    aer, noise = pytest.importorskip("qiskit_aer"), pytest.importorskip("qiskit_aer.noise")
+    model = noise.NoiseModel()
+    model.add_all_qubit_readout_error([[0, 1], [1, 0]])  # reads the opposite of what is
+    circuit = QuantumCircuit(1)
+    circuit.measure_all()
+    for given in (model, model.to_dict()):
+        options = {"simulator": {"noise_model": given}, "default_shots": 10}
+        sampler = Sampler(aer.AerSimulator(), options)
+        assert sampler.run([circuit]).result()[0].data.meas.get_counts() == {"1": 10}
+
+
+@pytest.mark.parametrize(
+    ("device", "words"),
+    [({"coupling_map": [[0, 1], [0, 2]]}, "cx"), ({"basis_gates": ["cz", "rz", "sx", "x"]}, "ry")],
+)
+@pytest.mark.parametrize("tree", TABLE)
+def test_a_simulated_device_is_respected(tree, device, words):
+    backend = Device()
+    with pytest.raises(ValueError, match=words):
+        PRIMITIVE[tree](backend, {"simulator": device}).run(PUBS[tree])
+    assert backend.num_runs == 0
+
+
+@pytest.mark.parametrize("kind", [Session, Batch])
+@pytest.mark.parametrize(("max_age", "learned"), [(0, 2), (1800, 1)])
+def test_calibrations_are_shared_while_they_are_young(kind, max_age, learned):
+    options = {"default_shots": 64, "calibration": {"max_age": max_age}}
+    with kind(backend=Device()) as mode:
+        jobs = [Estimator(mode, options).run(PUBS[EstimatorOptions]) for _ in range(2)]
+        shots = [job.result().metadata["calibration_shots"] for job in jobs]
+    assert sum(n > 0 for n in shots) == learned
