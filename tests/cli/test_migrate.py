@@ -305,7 +305,6 @@ def test_files_that_cannot_be_read_exit_with_two(tmp_path):
         (["--source", "QuantumInstanc"], "--source: must be one of runtime-v1.Options, "),
         (["--source", "QuantumInstanc"], "did you mean 'QuantumInstance'?"),
         (["--legacy-version", "new"], "--legacy-version: must look like '0.11', not 'new'"),
-        (["--legacy-version", "0.11", "--source", "execute"], "--legacy-version: execute has the same"),
         (["--primitive", "both"], "'--primitive'"),
         (["--mode", "lax"], "'--mode'"),
         (["--to", "yaml"], "'--to'"),

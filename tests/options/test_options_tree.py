@@ -1,6 +1,8 @@
 """The tree as an object: what it accepts, what it refuses, and that it is never left half changed."""
 
 import copy
+import dataclasses
+import enum
 import pickle
 import subprocess
 import sys
@@ -522,7 +524,7 @@ def test_from_dict_refuses_none() -> None:
         EstimatorOptions.from_dict(None)  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("duplicate", [EstimatorOptions.copy, EstimatorOptions.of, copy.deepcopy])
+@pytest.mark.parametrize("duplicate", [EstimatorOptions.copy, EstimatorOptions.of, copy.deepcopy, copy.copy])
 def test_copies_are_independent(duplicate: Any) -> None:
     options = EstimatorOptions(execution={"run_options": {"a": [1]}})
     before = options.to_dict()
@@ -602,3 +604,44 @@ def test_options_are_light_to_import() -> None:
     ]
     assert [loaded for _, *loaded in runs] == [[]] * 5
     assert min(float(seconds) for seconds, *_ in runs) < 0.3
+
+
+# ------------------------------------------------------------------------------------------ kept from harm
+
+
+def test_update_merges_options_that_are_dicts_and_assignment_replaces_them() -> None:
+    options = EstimatorOptions(experimental={"a": {"b": 1}})
+    options.update(experimental={"a": {"c": 2}}, execution={"run_options": {"x": 1}})
+    options.update({"experimental": {"d": 3}}, experimental={"e": 4})
+    assert options.experimental == {"a": {"b": 1, "c": 2}, "d": 3, "e": 4}
+    options.execution.run_options = {"y": 2}
+    assert options.execution.run_options == {"y": 2}
+    options.update(EstimatorOptions(experimental={"only": 1}))
+    assert options.experimental == {"only": 1}
+
+
+def test_an_option_cannot_be_deleted() -> None:
+    options = EstimatorOptions(seed=3)
+    with pytest.raises(OptionsError, match=r"options.seed: cannot be deleted; assign its default"):
+        del options.seed
+    assert options.seed == 3
+
+
+class Sequence(enum.StrEnum):
+    XY4 = "XY4"
+
+
+def test_members_of_enums_are_their_values() -> None:
+    options = EstimatorOptions(dynamical_decoupling={"sequence_type": Sequence.XY4})
+    assert type(options.dynamical_decoupling.sequence_type) is str
+    assert "XY4" in options.to_json()
+
+
+def test_a_dump_of_the_servers_options_loads_with_what_was_never_set() -> None:
+    pytest.importorskip("qiskit_ibm_runtime")
+    from qiskit_ibm_runtime.options import EstimatorOptions as Server
+
+    server = Server()
+    server.resilience.measure_mitigation = False
+    options = EstimatorOptions(**dataclasses.asdict(server))
+    assert options == EstimatorOptions(resilience={"measure_mitigation": False})

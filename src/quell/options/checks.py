@@ -12,6 +12,7 @@ import re
 import reprlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from difflib import get_close_matches
+from enum import Enum
 from numbers import Integral, Real
 from typing import Any, TypeAlias
 
@@ -294,5 +295,7 @@ def _many(at_least: int) -> str:
 
 
 def plain(value: Any) -> Any:
-    """Return the Python scalar in a numpy scalar or zero-dimensional array, any other value as it is."""
+    """Return the Python scalar in an enum, a numpy scalar or a zero-dimensional array, any other value as it is."""
+    if isinstance(value, Enum):
+        return value.value
     return value.item() if getattr(value, "shape", None) == () and hasattr(value, "item") else value

@@ -194,7 +194,7 @@ def _unused(path: str, values: Mapping[str, Effective]) -> str:
             return "neither PEC nor PEA is on"
         if (
             path.startswith("resilience.layer_noise_learning.")
-            and values["resilience.layer_noise_model"].value
+            and values["resilience.layer_noise_model"].value is not None
         ):
             return "resilience.layer_noise_model is set"
     return ""

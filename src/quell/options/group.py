@@ -17,6 +17,8 @@ from attrs import define
 from ..errors import OptionsError, Problem
 from .checks import Check, copied
 
+#: What to store where: by identity of the group and name of the option.
+Entries: TypeAlias = "dict[tuple[int, str], tuple[Group, str, Any]]"
 Home: TypeAlias = Literal["both", "client", "server", "ours"]
 
 
@@ -72,7 +74,10 @@ class Group:
             field = attrs.fields_dict(type(self)).get(name)
             if isinstance(value, Mapping) and field and _is_group(field):
                 value = type(getattr(self, name))(value)
-            self.update({name: value})
+            self._store({name: value}, merge=False)
+
+        def __delattr__(self, name: str) -> None:
+            raise OptionsError.of([Problem(f"{self.path}.{name}", "cannot be deleted", "assign its default")])
 
         def __getattr__(self, name: str) -> Any:
             raise UnknownOptionError.of([self._unknown(name)])
@@ -127,8 +132,12 @@ class Group:
         """Return an independent copy, nested groups included."""
         return type(self)(self)
 
+    __copy__ = copy
+
     def update(self, values: Mapping[str, Any] | Self | None = None, /, **named: Any) -> None:
         """Set options from a nested dict, from keywords, or both, leaving those not named as they are.
+
+        Options that are dicts themselves are merged too; assign one to replace it.
 
         Args:
             values: Options as a nested dict, or another group of this class, which sets all of them.
@@ -139,35 +148,41 @@ class Group:
         """
         self._store({} if values is None else values, named)
 
-    def _store(self, *sources: Any) -> None:
+    def _store(self, *sources: Any, merge: bool = True) -> None:
         """Check all `sources`, then store all of them, or nothing."""
         problems: list[Problem] = []
-        checked = [entry for source in sources for entry in self._checked(source, problems)]
+        entries: Entries = {}
+        for source in sources:
+            self._check(source, entries, problems, merge)
         OptionsError.check(problems)
-        for owner, name, value in checked:
+        for owner, name, value in entries.values():
             object.__setattr__(owner, name, value)
 
-    def _checked(self, values: Any, problems: list[Problem]) -> list[tuple[Group, str, Any]]:
-        """Return what to store where for `values`, storing nothing; problems are added to `problems`."""
+    def _check(self, values: Any, entries: Entries, problems: list[Problem], merge: bool) -> None:
+        """Add to `entries` what to store where for `values`, storing nothing, and to `problems` what is wrong."""
         if isinstance(values, type(self)):
-            values = values.to_dict()
+            values, merge = values.to_dict(), False
         if not isinstance(values, Mapping):
             rule = f"must be a dict or {type(self).__name__}, not {reprlib.repr(values)}"
             problems.append(Problem(self.path, rule))
-            return []
+            return
         fields = attrs.fields_dict(type(self))
-        entries: list[tuple[Group, str, Any]] = []
         for name, value in values.items():
+            if type(value).__name__ == "UnsetType":
+                continue  # the server's options have this where nothing was given
             if name not in fields:
                 problems.append(self._unknown(name))
             elif _is_group(fields[name]):
-                entries += getattr(self, name)._checked(value, problems)
+                getattr(self, name)._check(value, entries, problems, merge)
             else:
+                key = id(self), name
+                before = entries[key][2] if key in entries else getattr(self, name)
+                if merge and isinstance(before, dict) and isinstance(value, Mapping):
+                    value = _on_top(before, value)
                 try:
-                    entries.append((self, name, fields[name].metadata["check"](value)))
+                    entries[key] = self, name, fields[name].metadata["check"](value)
                 except ValueError as error:
                     problems.append(Problem(f"{self.path}.{name}", *error.args))
-        return entries
 
     def _unknown(self, name: Any) -> Problem:
         """Return the problem with a name that is no option of this group."""
@@ -194,6 +209,15 @@ def nested(values: Mapping[str, Any]) -> dict[str, Any]:
             place = place.setdefault(parent, {})
         place[name] = value
     return root
+
+
+def _on_top(below: Mapping[Any, Any], above: Mapping[Any, Any]) -> dict[Any, Any]:
+    """Return `above` on top of `below`, dict by dict."""
+    both = {**below, **above}
+    for key in below.keys() & above.keys():
+        if isinstance(below[key], Mapping) and isinstance(above[key], Mapping):
+            both[key] = _on_top(below[key], above[key])
+    return both
 
 
 def is_set(value: Any, field: attrs.Attribute[Any]) -> bool:

@@ -13,7 +13,7 @@ from attrs import define
 
 from ..errors import Problem
 from .checks import dictionary, integer, level, positive
-from .group import Group, group, option
+from .group import Entries, Group, group, option
 from .groups import (
     CalibrationOptions,
     DynamicalDecouplingOptions,
@@ -35,11 +35,11 @@ if TYPE_CHECKING:
 class Tree(Group):
     """What the two trees have in common besides options: files, dicts of the runtime, Python, description."""
 
-    def _checked(self, values: Any, problems: list[Problem]) -> list[tuple[Group, str, Any]]:
+    def _check(self, values: Any, entries: Entries, problems: list[Problem], merge: bool) -> None:
         if isinstance(values, Mapping) and values.get("_VERSION") == 2:
             # What `dataclasses.asdict` makes of the server's options has the version among them.
             values = {name: value for name, value in values.items() if name != "_VERSION"}
-        return super()._checked(values, problems)
+        super()._check(values, entries, problems, merge)
 
     def describe(self) -> Description:
         """Return every option's effective value and where it came from; printing it shows a table."""

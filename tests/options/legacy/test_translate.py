@@ -75,6 +75,9 @@ def refused(*args, **kwargs):
         ),
         ({"measurement_error_mitigation_cls": "Fitter"}, "qi", "measurement_error_mitigation_cls", "choose"),
         ({1: 2}, "auto", "legacy", "not a string"),
+        ({"execution": {"shots": 1}, "execution.shots": 2}, "v1", "execution.shots", "give it once"),
+        ({"execution": 5}, "v1", "execution", "must be a dict, not 5"),
+        ({"shots": 10**400}, "v1", "shots", "must be a positive whole number"),
     ],
 )
 def test_what_cannot_be_translated_is_named_with_its_choices(legacy, source, path, words):
@@ -102,7 +105,6 @@ def test_all_problems_at_once_and_the_rest_is_kept():
         ({"primitive": "sample"}, "must be 'estimator' or 'sampler'"),
         ({"mode": "loose"}, "must be 'guide' or 'strict'"),
         ({"source": "v1", "version": "latest"}, "must look like '0.11'"),
-        ({"source": "execute", "version": "0.3"}, "same defaults in every version"),
     ],
 )
 def test_bad_arguments(arguments, words):
@@ -135,6 +137,52 @@ def test_an_unknown_key_is_dropped_with_a_suggestion():
 )
 def test_nested_dotted_and_flat_keys_mean_the_same(legacy, source):
     assert translate(legacy, source=source).v2 == {"default_shots": 10, "environment": {"log_level": "INFO"}}
+
+
+def test_the_version_does_not_decide_the_source():
+    assert translate({"meas_level": 2}, version="0.20", primitive="sampler").source == "backend.run"
+    assert translate({"shots": 1}, source="quantuminstance", version="0.46").v2 == {"default_shots": 1}
+
+
+def test_values_are_as_v2_holds_them():
+    numpy = pytest.importorskip("numpy")
+    v2 = translate({"twirling": {"strategy": "active_accum", "num_randomizations": "32"}}, source="v2").v2
+    assert v2 == {"twirling": {"strategy": "active-accum", "num_randomizations": 32}}
+    factors = {"resilience_level": 2, "noise_factors": range(1, 6, 2)}
+    assert translate(factors, source="v1").v2["resilience"]["zne"]["noise_factors"] == [1, 3, 5]
+    seed = translate({"options": {"seed": numpy.int64(3)}}, source="qiskit.Sampler")
+    assert seed.v2 == {"simulator": {"seed_simulator": 3}}
+    period = {"measurement_error_mitigation_cls": "CompleteMeasFitter"}
+    period["cals_matrix_refresh_period"] = numpy.int64(10)
+    assert translate(period, source="qi", primitive="sampler").options.calibration.max_age == 600
+
+
+def test_none_can_be_a_value():
+    unlimited = {"resilience": {"pec_mitigation": True, "pec": {"max_overhead": None}}}
+    translation = translate(unlimited, source="v2")
+    assert translation.v2["resilience"]["pec"] == {"max_overhead": None}
+    assert translation.options.resilience.pec.max_overhead is None
+
+
+@pytest.mark.parametrize("level", [2, "2", 2.0])
+@pytest.mark.parametrize("zne", [{}, {"zne_mitigation": None}])
+def test_pec_at_level_2_switches_zne_off(level, zne):
+    legacy = {"resilience_level": level, "resilience": {"pec_mitigation": True, **zne}}
+    assert translate(legacy, source="v2").v2["resilience"] == {
+        "pec_mitigation": True,
+        "zne_mitigation": False,
+    }
+
+
+def test_what_a_primitive_has_no_option_for_is_dropped_or_stays_in_quell():
+    readout = {"resilience": {"measure_mitigation": True}}
+    translation = translate(readout, source="v2", primitive="sampler")
+    assert (translation.v2, translation.dropped) == ({}, {"resilience.measure_mitigation": "no_equiv"})
+    assert translation.options.resilience.measure_mitigation is True
+    learning = {"resilience": {"layer_noise_learning": {"num_randomizations": 3}}, "seed_estimator": 4}
+    translation = translate(learning, source="v2", primitive="sampler")
+    assert set(translation.dropped.values()) == {"no_equiv", "removed"}
+    assert "in quell only" not in " ".join(translation.notes)
 
 
 def test_names_and_aliases_are_unique():
@@ -199,6 +247,20 @@ def test_shifts_say_which_defaults_changed():
     assert "4000 shots" in translate({}, source="v1").shifts[0]
     assert not any("shots" in text for text in translate({"shots": 3}, source="v1").shifts)
     assert translate({}, source="v1", expand_defaults=True).shifts == ()
+    assert any("decoupled" in text for text in translate({}, source="v1").shifts)
+    assert not any("decoupled" in text for text in translate({"optimization_level": 0}, source="v1").shifts)
+    assert any("level was 0" in text for text in translate({}, source="v1", version="0.7").shifts)
+    assert any("fitted a line" in text for text in translate({"resilience_level": 2}, source="v1").shifts)
+
+
+def test_written_out_defaults_of_level_2_are_those_of_its_zne():
+    v2 = translate({"resilience_level": 2}, source="v1", expand_defaults=True).v2
+    assert v2["resilience_level"] == 2
+    assert v2["resilience"]["zne"] == {
+        "noise_factors": [1, 3, 5],
+        "extrapolator": "linear",
+        "amplifier": "gate_folding",
+    }
 
 
 # ------------------------------------------------------------------------------- what only quell has, results
@@ -241,6 +303,14 @@ def test_the_servers_pea_factors_are_written_out():
     assert "noise_factors" not in translate(legacy, source="v2").v2["resilience"]["zne"]
 
 
+class Lines:
+    def __repr__(self):
+        return "one\n two"
+
+
+LINES = Lines()
+
+
 def test_to_dict_and_to_python():
     translation = translate({"shots": 64, "memory": True}, source="execute", primitive="sampler")
     plain = translation.to_dict()
@@ -250,6 +320,8 @@ def test_to_dict_and_to_python():
     exec(translation.to_python(), scope)
     assert scope["options"] == SamplerOptions(default_shots=64)
     assert "# memory = True -> dropped (result_api)" in translation.to_python()
+    several_lines = translate({"initial_layout": LINES, "b\nc": LINES}, source="execute").to_python()
+    compile(several_lines, "options", "exec")
 
 
 def test_the_legacy_dict_is_not_changed():
@@ -277,6 +349,20 @@ class Options:
 def test_an_options_object_gives_what_differs_from_its_defaults():
     translation = translate(Options(execution=Execution(shots=7)))
     assert translation.v2 == {"default_shots": 7}
+
+
+def test_options_objects_of_the_vendors_v1_are_known_by_their_groups():
+    fields = {"resilience_level": attrs.field(default=None), "transpilation": attrs.field(default=None)}
+    first = attrs.make_class("Options", fields)
+    first.__module__ = "qiskit_ibm_runtime.options.options"
+    translation = translate(first(resilience_level=3, transpilation={"skip_transpilation": True}))
+    assert translation.source == "runtime-v1.Options"
+    assert translation.options.resilience.pec_mitigation is True
+
+
+def test_a_part_of_a_tree_is_refused():
+    with pytest.raises(OptionsError, match="translate the whole tree"):
+        translate(EstimatorOptions().resilience)
 
 
 def test_options_of_today_stay_as_they_are():
@@ -352,6 +438,14 @@ def test_legacy_keys_are_translated_with_one_warning_that_shows_the_new_spelling
     assert "optimization_level = 3 -> dropped (transpile)" in message
     assert "options={'default_shots': 100" in message
     assert "seed = 4" not in message
+
+
+def test_a_legacy_value_that_is_the_default_of_today_wins_over_the_base():
+    with pytest.warns(LegacyOptionsWarning, match="options={'default_shots': 4096}"):
+        options = accepted(
+            {"shots": 4096, "memory": True}, SamplerOptions, base=SamplerOptions(default_shots=9)
+        )
+    assert options.default_shots == 4096
 
 
 def test_a_misspelt_option_beside_legacy_ones_is_still_refused():

@@ -56,9 +56,9 @@ def accepted(
     translation = engine.run(values, candidates, primitive, today="first" if named is None else "fallback")
     if "unknown" in translation.dropped.values():
         raise refused
-    options.update(translation.options.diff())
+    changed = translation.carried()  # also what is a default of today: it may replace something in `base`
+    options.update(changed)
     old = [str(e) for e in translation.entries if e.outcome.reason or e.outcome.paths != {e.key}]
-    changed = translation.options.diff()
     message = "options from before V2 were translated:\n" + "\n".join(f"  {line}" for line in old)
     warnings.warn(
         f"{message}\nWrite them as options={changed!r}", LegacyOptionsWarning, stacklevel=stacklevel

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from difflib import get_close_matches
 from functools import cache
 from typing import Any, Final, Literal, TypeAlias, get_args
@@ -12,12 +13,22 @@ from typing import Any, Final, Literal, TypeAlias, get_args
 from attrs import evolve
 
 from ...errors import OptionsError, Problem
-from ..group import Group, same
+from ..group import Group, nested, same
 from ..tree import EstimatorOptions, SamplerOptions
 from . import keys
-from .rows import Context, Mode, Outcome, Primitive, Refused, Source, TranslationError, Version
+from .rows import (
+    Context,
+    Mode,
+    Outcome,
+    Primitive,
+    Refused,
+    Source,
+    TranslationError,
+    Version,
+    plain,
+)
 from .tables import SOURCES
-from .translation import Entry, Translation, nested
+from .translation import Entry, Translation
 
 _TREES: Final[Mapping[str, type[EstimatorOptions] | type[SamplerOptions]]] = {
     "estimator": EstimatorOptions,
@@ -97,9 +108,6 @@ def _attempt(
     """Translate with one table; return also the problems, and how badly the table fits."""
     primitive = source.primitive or primitive
     problems: list[Problem] = []
-    if version is not None and source.version is None:
-        rule = f"{source.name} has the same defaults in every version"
-        problems.append(Problem("version", rule, "leave it out"))
     given, placed, refusals = _placed(values, source, primitive, today, problems)
     used = version or source.version or (0,)
     context = _context(given, placed, Context({}, frozenset(), primitive, mode, expand, used), source, today)
@@ -119,20 +127,22 @@ def _attempt(
             outcome = Outcome(reason=refused.reason, text=f"{refused.rule}; {refused.fix}")
         entries.append(Entry(key, value, outcome, written_out))
     flat = _merged(entries, placed, problems)
-    options, found = _tree(primitive, entries, flat)
-    problems += found
-
     translation = Translation(
         source.name,
         primitive,
         tuple(entries),
-        options,
+        _TREES[primitive](),
         nested(flat),
         _run_arguments(primitive, flat.get("default_shots")),
         tuple(
-            t for path, t in source.shifts if path not in flat and path in _paths(primitive) and not expand
+            shift.text
+            for shift in source.shifts(used, primitive)
+            if not expand and context.get(shift.key) is None and shift.path not in flat
+            if shift.path in _paths(primitive)
         ),
     )
+    translation, found = _built(translation)
+    problems += found
     # A key that is known and refused with its reason shows that the table is the right one.
     paths = {problem.path for problem in problems}
     known = sum(entry.key in paths and entry.outcome.reason is not None for entry in entries)
@@ -146,10 +156,19 @@ def _placed(
     """Return all keys with their values, the places of those in the table, and refusals of ambiguous ones."""
     try:
         groups = source.groups | (_groups() if today != "never" else frozenset())
-        given = dict(keys.leaves(values, groups))
+        leaves = list(keys.leaves(values, groups))
     except Refused as refused:
         problems.append(Problem("legacy", refused.rule, refused.fix))
         return {}, {}, {}
+    given: dict[str, Any] = {}
+    for key, value in leaves:
+        if key in given and not same(given[key], value):
+            rule = f"is {value!r} and {given[key]!r}"
+            problems.append(Problem(key, rule, "it is given dotted and in its group: give it once"))
+        if key in groups:
+            rule = f"is a group of options, and must be a dict, not {value!r}"
+            problems.append(Problem(key, rule, "give the options in it"))
+        given[key] = value
     renamed = source.names(given.keys())
     placed: dict[str, str] = {}
     refusals: dict[str, Refused] = {}
@@ -203,11 +222,26 @@ def _outcome(key: str, value: Any, where: str, source: Source, context: Context,
         text = f"did you mean {near[0]!r}?" if near else "no such key is known; is the source right?"
         return Outcome(reason="unknown", text=text)
     outcome = source.table[where].outcome(value, context)
-    for path in outcome.v2:
-        if path not in paths and not path.startswith("experimental."):
-            text = f"{context.primitive}s of V2 have no {path}"
-            return Outcome(reason="no_equiv", text=text)
-    return outcome
+    return _possible(outcome, context.primitive)
+
+
+def _possible(outcome: Outcome, primitive: Primitive) -> Outcome:
+    """Return an outcome without what the primitive has no option for, values as the options hold them."""
+    checks = _checks(primitive)
+    v2: dict[str, Any] = {}
+    quell: dict[str, Any] = {}
+    for path, value in {**outcome.v2, **outcome.quell}.items():
+        if path.startswith("experimental."):
+            v2[path] = value
+        elif path in checks:
+            with suppress(ValueError):  # a bad value is for the tree to report
+                value = plain(checks[path](value))
+            (v2 if path in outcome.v2 and _paths(primitive)[path] != "ours" else quell)[path] = value
+    if v2.keys() == outcome.v2.keys() and quell.keys() == outcome.quell.keys():
+        return evolve(outcome, v2=v2, quell=quell)
+    lost = sorted({*outcome.v2, *outcome.quell} - {*v2, *quell})
+    text = f"{primitive}s have no {' and no '.join(lost)}" if lost else f"{primitive}s of V2 do not have it"
+    return Outcome(v2, quell, outcome.reason or "no_equiv", text)
 
 
 def _merged(entries: list[Entry], placed: Mapping[str, str], problems: list[Problem]) -> dict[str, Any]:
@@ -225,23 +259,17 @@ def _merged(entries: list[Entry], placed: Mapping[str, str], problems: list[Prob
     return flat
 
 
-def _tree(
-    primitive: Primitive, entries: list[Entry], flat: Mapping[str, Any]
-) -> tuple[EstimatorOptions | SamplerOptions, list[Problem]]:
-    """Return quell's tree, and what its checks say of the values, in the words of the legacy keys."""
-    carried = {path: v for entry in entries for path, v in entry.outcome.quell.items()}
-    values = {**flat, **{path: v for path, v in carried.items() if path in _paths(primitive)}}
-    if "experimental.image" in values:
-        values["environment.image"] = values.pop("experimental.image")
-    owners = {f"options.{path}": e.key for e in entries for path in (*e.outcome.v2, *e.outcome.quell)}
+def _built(translation: Translation) -> tuple[Translation, list[Problem]]:
+    """Return a translation with quell's tree, and what its checks say of the values, in the words of legacy keys."""
+    owners = {f"options.{path}": e.key for e in translation.entries for path in e.outcome.paths}
     if (image := "options.experimental.image") in owners:
         owners["options.environment.image"] = owners[image]
-    options = _TREES[primitive]()
+    options = translation.options.copy()
     try:
-        options.update(nested(values))
+        options.update(translation.carried())
     except OptionsError as error:
-        return options, [Problem(owners.get(p.path, p.path), p.rule, p.fix) for p in error.problems]
-    return options, []
+        return translation, [Problem(owners.get(p.path, p.path), p.rule, p.fix) for p in error.problems]
+    return evolve(translation, options=options), []
 
 
 def _run_arguments(primitive: Primitive, shots: Any) -> dict[str, Any]:
@@ -269,7 +297,7 @@ def _check_arguments(source: str, primitive: str, mode: str) -> None:
 
 def _named(name: str) -> Source | None:
     for source in SOURCES:
-        if name == source.name or str(name).lower() in [alias.lower() for alias in source.aliases]:
+        if str(name).lower() in [known.lower() for known in (source.name, *source.aliases)]:
             return source
     return None
 
@@ -292,6 +320,12 @@ def _version(text: str) -> Version:
 def _paths(primitive: Primitive) -> Mapping[str, str]:
     """Return the options of a tree of today: path -> which trees of V2 have it."""
     return {path: field.metadata["home"] for path, _, field in _TREES[primitive]().leaves()}
+
+
+@cache
+def _checks(primitive: Primitive) -> Mapping[str, Callable[[Any], Any]]:
+    """Return the check of every option of a tree of today."""
+    return {path: field.metadata["check"] for path, _, field in _TREES[primitive]().leaves()}
 
 
 @cache

@@ -137,7 +137,12 @@ def _spelling(source: Source) -> list[str]:
 
 
 def _shifts(source: Source) -> list[str]:
-    return [f"- `{path}`: {_escaped(text)}." for path, text in source.shifts]
+    shifts = {
+        shift.path: shift.text
+        for primitive in get_args(Primitive)
+        for shift in source.shifts(source.version or (0,), primitive)
+    }
+    return [f"- `{path}`: {_escaped(text)}." for path, text in shifts.items()]
 
 
 def _defaults(source: Source) -> list[str]:

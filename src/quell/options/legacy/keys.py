@@ -11,7 +11,8 @@ import attrs
 from attrs import frozen
 
 from ..group import Group, same
-from .rows import Primitive, Refused, Source
+from ..tree import SamplerOptions, Tree
+from .rows import Primitive, Refused, Source, plain
 
 #: Names that are unique among the options of V2 but say nothing without their group.
 _BARE = {"enable": ("dynamical_decoupling.enable", "twirling.enable_gates", "twirling.enable_measure")}
@@ -44,10 +45,15 @@ def read(legacy: Any) -> Given:
         return Given({"noise_model": legacy}, "AerSimulator.run")
     if module == "qiskit_aer" and hasattr(legacy, "_transpile_options"):
         return _aer_primitive(legacy, kind)
+    if isinstance(legacy, Tree):
+        return Given(legacy.diff(), None, "sampler" if isinstance(legacy, SamplerOptions) else "estimator")
     if isinstance(legacy, Group):
-        return Given(legacy.diff(), None, "sampler" if kind.startswith("Sampler") else "estimator")
+        raise TypeError(f"{kind} is a part of a tree of options of today: translate the whole tree")
     if (found := _fields(legacy)) is not None:
-        return Given(found, "runtime-v2-server" if module == "qiskit_ibm_runtime" else None)
+        if module == "qiskit_ibm_runtime":
+            first = hasattr(legacy, "transpilation")
+            return Given(found, "runtime-v1.Options" if first else "runtime-v2-server")
+        return Given(found)
     inner = getattr(legacy, "options", None)
     if module == "qiskit" and inner is not None and hasattr(inner, "items"):  # a V1 primitive of Qiskit
         primitive = "sampler" if "Sampler" in kind else "estimator"
@@ -114,7 +120,7 @@ def _fields(value: Any) -> dict[str, Any] | None:
 
 
 def leaves(values: Mapping[Any, Any], groups: frozenset[str], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """Yield dotted keys and values, going into the dicts and options objects of `groups`.
+    """Yield dotted keys and plain values, going into the dicts and options objects of `groups`.
 
     Raises:
         Refused: A key is not a string.
@@ -130,9 +136,9 @@ def leaves(values: Mapping[Any, Any], groups: frozenset[str], prefix: str = "") 
             if inner is not None:
                 yield from leaves(inner, groups, f"{path}.")
                 continue
-        if path in groups and value is None:
-            continue
-        yield path, value
+        if type(value).__name__ == "UnsetType" or (path in groups and value is None) or path == "_VERSION":
+            continue  # nothing was given; dumps of the server's options have these
+        yield path, plain(list(value) if isinstance(value, Iterator) else value)
 
 
 def place(key: str, source: Source, renamed: Mapping[str, str]) -> str | None:

@@ -7,7 +7,9 @@ keys has a `rule`; its `to`, `reason` and `text` then only describe it in the mi
 
 from __future__ import annotations
 
+import reprlib
 from collections.abc import Callable, Collection, Iterable, Mapping
+from enum import Enum
 from typing import Any, Literal, TypeAlias, get_args
 
 from attrs import evolve, field, frozen
@@ -138,10 +140,28 @@ class Row:
             return Outcome(reason=self.reason, text=self.text or REASONS[self.reason])
         if value is None:  # None was the default of every optional key: there is nothing to set
             return Outcome(text="None was the default; nothing to set")
-        return Outcome({self.to: plain(value)}, text=self.text)
+        return Outcome({self.to: value}, text=self.text)
 
 
 Table: TypeAlias = Mapping[str, Row]
+
+#: Most shots that anything has ever taken; more is a slip.
+MAX_SHOTS = 2**31
+
+
+@frozen
+class Shift:
+    """A default that is not what it was.
+
+    Attributes:
+        path: The option of V2 whose default it is.
+        text: What changed.
+        key: Place of the legacy key that decided; nothing shifts where it was given.
+    """
+
+    path: str
+    text: str
+    key: str = ""
 
 
 @frozen
@@ -155,7 +175,7 @@ class Source:
         groups: Keys whose dicts hold further keys, dotted.
         flat: Groups, in order, whose keys may also be given without their group; "*" for any, if one has it.
         defaults: Defaults of the legacy package that differ from V2's, by version and primitive.
-        shifts: Sentences on defaults that changed, for keys that were not given.
+        shifts: Defaults that changed, by version and primitive.
         primitive: The only primitive it can mean, if so.
         version: The version assumed if none is given; None if its defaults never changed.
         aliases: Short names.
@@ -168,7 +188,7 @@ class Source:
     groups: frozenset[str] = frozenset()
     flat: tuple[str, ...] = ()
     defaults: Callable[[Version, Primitive], Mapping[str, Any]] = lambda version, primitive: {}
-    shifts: tuple[tuple[str, str], ...] = ()
+    shifts: Callable[[Version, Primitive], tuple[Shift, ...]] = lambda version, primitive: ()
     primitive: Primitive | None = None
     version: Version | None = None
     aliases: tuple[str, ...] = ()
@@ -190,25 +210,34 @@ def under(group: str, table: Table) -> dict[str, Row]:
 
 
 def plain(value: Any) -> Any:
-    """Return a value as a plain V2 dict holds it: coupling maps as lists of pairs, tuples as lists."""
+    """Return a value as a plain V2 dict holds it: coupling maps as lists of pairs, sequences as lists."""
     if hasattr(value, "get_edges"):
         return [list(edge) for edge in value.get_edges()]
-    if hasattr(value, "tolist") and not isinstance(value, (list, tuple)):
-        return value.tolist()
-    if isinstance(value, (list, tuple)):
+    if isinstance(value, Enum):
+        return plain(value.value)
+    if hasattr(value, "tolist"):
+        return plain(value.tolist())
+    if isinstance(value, (list, tuple, range, set, frozenset)):
         return [plain(item) for item in value]
     return value
 
 
 def whole(value: Any) -> int:
-    """Return a number of shots as an integer; whole floats are, as the legacy packages took them.
+    """Return a number of shots as an integer, also of a whole float, as the legacy packages took them.
 
     Raises:
         Refused: It is no positive whole number.
     """
     value = plain(value)
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or value != value // 1 or value < 1:
-        raise Refused(f"must be a positive whole number, not {value!r}", "give the number of shots")
+    if (
+        isinstance(value, bool)
+        or not isinstance(value, (int, float))
+        or not 1 <= value <= MAX_SHOTS
+        or value % 1
+    ):
+        raise Refused(
+            f"must be a positive whole number, not {reprlib.repr(value)}", "give the number of shots"
+        )
     return int(value)
 
 

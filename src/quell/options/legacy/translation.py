@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 from attrs import frozen
 
+from ..group import nested
 from ..tree import EstimatorOptions, SamplerOptions
 from .rows import Outcome, Primitive
 
@@ -27,7 +27,8 @@ class Entry:
         return ", ".join(f"{path} = {_short(value)}" for path, value in found.items())
 
     def __str__(self) -> str:
-        what = f"{self.key} = {_short(self.value)}" + (" (default of then)" if self.implicit else "")
+        name = self.key if self.key.isprintable() else repr(self.key)
+        what = f"{name} = {_short(self.value)}" + (" (default of then)" if self.implicit else "")
         outcome = self.outcome
         parts = [", ".join(f"{path} = {_short(value)}" for path, value in outcome.v2.items())]
         if outcome.quell:
@@ -71,6 +72,14 @@ class Translation:
         """One sentence per legacy key: what happened, and what to do now."""
         return tuple(str(entry) for entry in self.entries)
 
+    def carried(self) -> dict[str, Any]:
+        """Return what legacy keys set in quell's tree, as a nested dict; also where it is the default of today."""
+        values = {path: v for entry in self.entries for path, v in entry.outcome.v2.items()}
+        values |= {path: v for entry in self.entries for path, v in entry.outcome.quell.items()}
+        if "experimental.image" in values:  # where the server has it
+            values["environment.image"] = values.pop("experimental.image")
+        return nested(values)
+
     def to_dict(self) -> dict[str, Any]:
         """Return everything as a plain dict."""
         return {
@@ -91,18 +100,6 @@ class Translation:
         return "\n".join(lines) + "\n"
 
 
-def nested(flat: Mapping[str, Any]) -> dict[str, Any]:
-    """Return dotted paths as a nested dict."""
-    out: dict[str, Any] = {}
-    for path, value in flat.items():
-        *parents, name = path.split(".")
-        group = out
-        for parent in parents:
-            group = group.setdefault(parent, {})
-        group[name] = value
-    return out
-
-
 def _short(value: Any) -> str:
-    text = repr(value)
+    text = " ".join(repr(value).split())
     return text if len(text) <= 60 else f"<{type(value).__name__}>"

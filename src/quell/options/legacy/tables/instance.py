@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..rows import Context, Outcome, Refused, Row, Source, drop
-from .run import RUN
+from ..rows import Context, Outcome, Refused, Row, Shift, Source, drop, plain, whole
+from .run import RUN, shifted
 
 _M3 = "quell corrects samples by M3: resilience.measure_mitigation = True"
 
@@ -31,7 +31,9 @@ def _calibration(path: str, text: str, scale: float = 1) -> Row:
     def rule(value: Any, context: Context) -> Outcome:
         carried = {}
         if value is not None and context.get("measurement_error_mitigation_cls") is not None:
-            carried[path] = value * scale if isinstance(value, (int, float)) else value
+            number = plain(value)  # what is no number is for the check of the option to refuse
+            real = isinstance(number, (int, float)) and not isinstance(number, bool)
+            carried[path] = number * scale if real else number
         return Outcome(quell=carried, reason="no_equiv", text=text)
 
     return Row(reason="no_equiv", text=text, rule=rule)
@@ -52,7 +54,7 @@ def _shots(value: Any, context: Context) -> Outcome:
         # Terra 0.46.3 ran calibrations with the shots of the data, whatever this said.
         return Outcome(reason="no_equiv", text=f"it was ignored; {text}")
     carried = context.get("measurement_error_mitigation_cls") is not None and value is not None
-    return Outcome(quell={"calibration.shots": value} if carried else {}, reason="no_equiv", text=text)
+    return Outcome(quell={"calibration.shots": whole(value)} if carried else {}, reason="no_equiv", text=text)
 
 
 QUANTUM_INSTANCE = Source(
@@ -83,9 +85,9 @@ QUANTUM_INSTANCE = Source(
         "mit_pattern": Row(reason="no_equiv", text="quell: calibration.groups", rule=_pattern),
     },
     defaults=lambda version, primitive: {"shots": 1024},
-    shifts=(
-        ("default_shots", "QuantumInstance took 1024 shots by default; V2 takes 4096"),
-        ("resilience_level", "a V2 estimator corrects readout unless resilience_level = 0"),
+    shifts=shifted(
+        Shift("default_shots", "QuantumInstance took 1024 shots by default; V2 takes 4096"),
+        Shift("resilience_level", "a V2 estimator corrects readout unless resilience_level = 0"),
     ),
     aliases=("quantum_instance", "qi"),
 )

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..rows import Context, Outcome, Row, Source, under, whole
-from .run import RUN, SEED
+from ..rows import Context, Outcome, Row, Shift, Source, plain, under, whole
+from .run import RUN, SEED, UNMITIGATED, shifted
 
 _EXACT_ESTIMATOR = "exact values: StatevectorEstimator, or Aer's EstimatorV2 with default_precision=0.0"
 _EXACT_SAMPLER = (
@@ -23,8 +23,11 @@ def _shots(value: Any, context: Context) -> Outcome:
 
 
 def _seed(value: Any, context: Context) -> Outcome:
-    if value is None or isinstance(value, int):
-        return SEED.outcome(value, context)
+    number = plain(value)
+    if number is None or isinstance(
+        number, (int, float, str)
+    ):  # whether it is a seed is for the option to say
+        return SEED.outcome(number, context)
     return Outcome(
         reason="no_equiv", text="a generator has no V2 form: set simulator.seed_simulator to an integer"
     )
@@ -34,11 +37,7 @@ _OPTIONS = {
     "options.shots": Row("default_shots", text="None (exact) has no V2 form.", rule=_shots),
     "options.seed": Row("simulator.seed_simulator", rule=_seed),
 }
-_EXACT_SHIFT = ("default_shots", "the reference primitives are exact without shots; V2 takes 4096")
-_LEVEL = (
-    "resilience_level",
-    "nothing was mitigated; a V2 estimator corrects readout unless resilience_level = 0",
-)
+_EXACT_SHIFT = Shift("default_shots", "the reference primitives are exact without shots; V2 takes 4096")
 
 SAMPLER_V1 = Source(
     "qiskit.primitives-v1.Sampler",
@@ -47,7 +46,7 @@ SAMPLER_V1 = Source(
     groups=frozenset({"options"}),
     flat=("options",),
     defaults=lambda version, primitive: {"options.shots": None},
-    shifts=(_EXACT_SHIFT,),
+    shifts=shifted(_EXACT_SHIFT),
     primitive="sampler",
     aliases=("qiskit.Sampler", "primitives-v1.Sampler"),
 )
@@ -58,7 +57,7 @@ ESTIMATOR_V1 = Source(
     groups=frozenset({"options"}),
     flat=("options",),
     defaults=lambda version, primitive: {"options.shots": None},
-    shifts=(_EXACT_SHIFT, _LEVEL),
+    shifts=shifted(_EXACT_SHIFT, UNMITIGATED),
     primitive="estimator",
     aliases=("qiskit.Estimator", "primitives-v1.Estimator"),
 )
@@ -91,7 +90,10 @@ BACKEND_PRIMITIVES = Source(
     groups=frozenset({"options", "transpile_options"}),
     flat=("options",),
     defaults=lambda version, primitive: {"options.shots": 1024},
-    shifts=(("default_shots", "backends took their own default, mostly 1024 shots; V2 takes 4096"), _LEVEL),
+    shifts=shifted(
+        Shift("default_shots", "backends took their own default, mostly 1024 shots; V2 takes 4096"),
+        UNMITIGATED,
+    ),
     aliases=("BackendSampler", "BackendEstimator", "qiskit.primitives.Backend-v1"),
 )
 
@@ -125,7 +127,9 @@ _AER = {
     "skip_transpilation": _COMMON["skip_transpilation"],
     **under("run_options", RUN),
     "run_options.shots": Row(
-        "default_shots", text="None: exact if approximated or sampled.", rule=_aer_shots
+        "default_shots",
+        text="None (exact) has no V2 form; an Estimator without approximation took 1024.",
+        rule=_aer_shots,
     ),
     "run_options.seed": _lower_seed("run_options.seed_simulator"),
     "backend_options.*": Row(reason="backend", text="set it on AerSimulator(...)"),
@@ -134,7 +138,7 @@ _AER = {
     "transpile_options.*": Row(reason="transpile", text=_TRANSPILE),
 }
 _AER_GROUPS = frozenset({"run_options", "backend_options", "transpile_options"})
-_AER_SHIFT = ("default_shots", "Aer's primitives took 1024 shots by default; V2 takes 4096")
+_AER_SHIFT = Shift("default_shots", "Aer's primitives took 1024 shots by default; V2 takes 4096")
 
 AER_ESTIMATOR = Source(
     "qiskit_aer.primitives-v1.Estimator",
@@ -149,7 +153,7 @@ AER_ESTIMATOR = Source(
     groups=_AER_GROUPS,
     flat=("run_options",),
     defaults=lambda version, primitive: {"run_options.shots": 1024},
-    shifts=(_AER_SHIFT, _LEVEL),
+    shifts=shifted(_AER_SHIFT, UNMITIGATED),
     primitive="estimator",
     aliases=("aer.Estimator",),
 )
@@ -160,7 +164,7 @@ AER_SAMPLER = Source(
     groups=_AER_GROUPS,
     flat=("run_options",),
     defaults=lambda version, primitive: {"run_options.shots": 1024},
-    shifts=(_AER_SHIFT,),
+    shifts=shifted(_AER_SHIFT),
     primitive="sampler",
     aliases=("aer.Sampler",),
 )

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
-from ..rows import Context, Outcome, Refused, Row, Source, drop, whole
+from ..rows import Context, Outcome, Primitive, Refused, Row, Shift, Source, Version, drop, plain, whole
 
 SEED = Row("simulator.seed_simulator")
 TRANSPILE = "give it to `generate_preset_pass_manager` and `apply_layout` the observables"
@@ -22,15 +23,15 @@ SHOTS = Row("default_shots", text="Or per call: `run(shots=...)`; estimators tak
 def _meas_level(value: Any, context: Context) -> Outcome:
     if value is None:
         return Outcome(text="None was the default; nothing to set")
-    level = getattr(value, "value", value)
+    level = plain(value)
     returned = _meas_return_of(context)
-    if level == 0 and level is not False:
+    if isinstance(level, int) and level == 0 and level is not False:
         raise Refused(
             "level 0 (raw traces) has no V2 form",
             "choose meas_level=1 (kerneled points) or 2 (bits)",
             "removed",
         )
-    if level not in (1, 2) or isinstance(level, bool):
+    if isinstance(level, (bool, list)) or level not in (1, 2):
         raise Refused(f"must be 0, 1 or 2, not {value!r}", "choose 1 (kerneled points) or 2 (bits)")
     if context.primitive == "estimator":
         if level == 2:
@@ -170,18 +171,24 @@ RUN = {
     **drop("backend", AER_ENGINE, "set it on AerSimulator(...)"),
 }
 
-_SHIFT_4000 = ("default_shots", "backend.run took 4000 shots by default (Aer 1024); V2 takes 4096")
-_LEVEL = (
+_SHIFT_4000 = Shift("default_shots", "backend.run took 4000 shots by default (Aer 1024); V2 takes 4096")
+UNMITIGATED = Shift(
     "resilience_level",
     "nothing was mitigated; a V2 estimator corrects readout unless resilience_level = 0",
 )
+
+
+def shifted(*shifts: Shift) -> Callable[[Version, Primitive], tuple[Shift, ...]]:
+    """Return shifts that are the same in every version."""
+    return lambda version, primitive: shifts
+
 
 BACKEND_RUN = Source(
     "backend.run",
     "`backend.run(...)`",
     RUN,
     defaults=lambda version, primitive: {"shots": 4000},
-    shifts=(_SHIFT_4000, _LEVEL),
+    shifts=shifted(_SHIFT_4000, UNMITIGATED),
     aliases=("run", "backend", "IBMBackend.run"),
 )
 AER_RUN = Source(
@@ -189,8 +196,10 @@ AER_RUN = Source(
     "`AerSimulator.run(...)`",
     RUN,
     defaults=lambda version, primitive: {"shots": 1024},
-    shifts=(("default_shots", "AerSimulator took 1024 shots by default; V2 takes 4096"), _LEVEL),
-    aliases=("aer", "aer.run"),
+    shifts=shifted(
+        Shift("default_shots", "AerSimulator took 1024 shots by default; V2 takes 4096"), UNMITIGATED
+    ),
+    aliases=("aer", "aer.run", "AerSimulator"),
 )
 EXECUTE = Source(
     "execute",
@@ -202,5 +211,5 @@ EXECUTE = Source(
         "backend": Row(reason="backend", text="pass it as the mode"),
     },
     defaults=lambda version, primitive: {"shots": 4000},
-    shifts=(_SHIFT_4000, _LEVEL),
+    shifts=shifted(_SHIFT_4000, UNMITIGATED),
 )

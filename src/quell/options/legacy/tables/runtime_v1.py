@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from ..rows import Context, Outcome, Primitive, Refused, Row, Source, Version, drop, plain, under
+from ..rows import Context, Outcome, Primitive, Refused, Row, Shift, Source, Version, drop, under
 from .run import IMAGE, SHOTS, TRANSPILE
 
 _ZNE = "resilience.zne"
@@ -35,26 +35,35 @@ def _level_of(context: Context) -> int:
 def _resilience_level(value: Any, context: Context) -> Outcome:
     if value is None:
         return _NOTHING
-    if isinstance(value, bool) or value not in (0, 1, 2, 3):
+    if isinstance(value, (bool, list)) or value not in (0, 1, 2, 3):
         raise Refused(f"must be 0, 1, 2 or 3, not {value!r}", "choose one of them")
     if context.primitive == "sampler":
-        return _sampler_level(value)
+        return _sampler_level(value, context)
     if value == 3:
         text = "V2 levels stop at 2; PEC costs exponentially many shots and learns the noise first"
         return Outcome({"resilience.pec_mitigation": True}, reason="superseded", text=text)
-    if value < 2 or context.mode == "guide":
-        text = "level 2 of V2 adds readout correction and gate twirling to ZNE" if value == 2 else ""
-        return Outcome({"resilience_level": int(value)}, text=text)
-    filled: dict[str, Any] = {"noise_factors": _factors(context)}  # what V1 filled in where nothing was given
+    if value < 2:
+        return Outcome({"resilience_level": int(value)})
+    if context.mode == "guide":
+        text = "level 2 of V2 adds readout correction and gate twirling to ZNE"
+        return Outcome({"resilience_level": 2, **(_filled(context) if context.expand else {})}, text=text)
+    text = "V1 level 2 was ZNE alone, with a linear fit"
+    return Outcome({"resilience_level": 0, **_filled(context)}, text=text)
+
+
+def _filled(context: Context) -> dict[str, Any]:
+    """Return the options of V1's ZNE, with what it filled in where nothing was given."""
+    filled: dict[str, Any] = {"noise_factors": _factors(context)}
     if context.get("resilience.extrapolator") is None:
         filled["extrapolator"] = "linear"
     if context.get("resilience.noise_amplifier") is None:
         filled["amplifier"] = _folding(context)
-    text = "V1 level 2 was ZNE alone, with a linear fit"
-    return Outcome({"resilience_level": 0, **_zne(**filled)}, text=text)
+    return _zne(**filled)
 
 
-def _sampler_level(value: int) -> Outcome:
+def _sampler_level(value: int, context: Context) -> Outcome:
+    if value == 0 and "resilience_level" in context.implicit:
+        return Outcome(text="V2 samplers have no levels and correct nothing")
     if value == 0:
         return Outcome(reason="implied", text="V2 samplers have no levels and correct nothing")
     if value == 1:
@@ -64,15 +73,18 @@ def _sampler_level(value: int) -> Outcome:
 
 
 def _factors(context: Context) -> list[float]:
-    given: list[float] = plain(context.get("resilience.noise_factors", _FACTORS))
-    if not isinstance(given, list) or not all(isinstance(f, (int, float)) for f in given):
-        raise Refused(f"must be a list of numbers, not {given!r}", "give at least two")
-    return given
+    """Return the noise factors of V1's ZNE; bad ones are for their own row to refuse."""
+    given: list[float] = context.get("resilience.noise_factors")
+    return given if _are_numbers(given) else list(_FACTORS)
+
+
+def _are_numbers(value: Any) -> bool:
+    return isinstance(value, list) and all(isinstance(factor, (int, float)) for factor in value)
 
 
 def _folding(context: Context) -> str:
     """Return the folding that amplifies as V1 did: partial folds were taken from the front."""
-    odd = all(isinstance(f, (int, float)) and f % 2 == 1 for f in _factors(context))
+    odd = all(factor % 2 == 1 for factor in _factors(context))
     return "gate_folding" if odd else "gate_folding_front"
 
 
@@ -92,7 +104,9 @@ def _zne(**values: Any) -> dict[str, Any]:
 
 
 def _noise_factors(value: Any, context: Context) -> Outcome:
-    return _only_at_level_2(value, context) or Outcome(_zne(noise_factors=_factors(context)))
+    if value is not None and not _are_numbers(value):
+        raise Refused(f"must be a list of numbers, not {value!r}", "give at least two")
+    return _only_at_level_2(value, context) or Outcome(_zne(noise_factors=value))
 
 
 def _extrapolator(value: Any, context: Context) -> Outcome:
@@ -122,7 +136,7 @@ def _noise_amplifier(value: Any, context: Context) -> Outcome:
 def _optimization_level(value: Any, context: Context) -> Outcome:
     if value is None:
         return _NOTHING
-    if isinstance(value, bool) or value not in (0, 1, 2, 3):
+    if isinstance(value, (bool, list)) or value not in (0, 1, 2, 3):
         raise Refused(f"must be 0, 1, 2 or 3, not {value!r}", "choose one of them")
     decoupled = (
         value > 0
@@ -213,13 +227,24 @@ def _defaults(version: Version, primitive: Primitive) -> Mapping[str, Any]:
     }
 
 
-_SHIFTS = (
-    ("default_shots", "V1 took 4000 shots by default; V2 takes 4096"),
-    (
+def _shifts(version: Version, primitive: Primitive) -> tuple[Shift, ...]:
+    shots = Shift("default_shots", "V1 took 4000 shots by default; V2 takes 4096")
+    fit = Shift(
+        "resilience.zne.extrapolator",
+        "at level 2, V1 fitted a line; V2 tries an exponential first",
+        "resilience.extrapolator",
+    )
+    if version == (0, 7):
+        level = Shift(
+            "resilience_level", "the level was 0 by default; V2 estimators have 1", "resilience_level"
+        )
+        return shots, level, fit
+    decoupling = Shift(
         "dynamical_decoupling.enable",
         "V1 decoupled idle qubits at its default optimization level; V2 does not unless told to",
-    ),
-)
+        "optimization_level",
+    )
+    return shots, decoupling, fit
 
 
 def _source(name: str, title: str, version: Version, *aliases: str) -> Source:
@@ -230,7 +255,7 @@ def _source(name: str, title: str, version: Version, *aliases: str) -> Source:
         groups=frozenset(_FLAT),
         flat=_FLAT,
         defaults=_defaults,
-        shifts=_SHIFTS,
+        shifts=_shifts,
         version=version,
         aliases=aliases,
     )

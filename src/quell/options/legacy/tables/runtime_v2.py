@@ -3,44 +3,61 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
+from contextlib import suppress
 from typing import Any
 
+from ...checks import Check
 from ...tree import EstimatorOptions, SamplerOptions
-from ..rows import Context, Outcome, Refused, Row, Source, drop, plain
-from .run import SHOTS, TRANSPILE
+from ..rows import Context, Outcome, Refused, Row, Rule, Shift, Source, drop
+from .run import SHOTS, TRANSPILE, shifted
 
 _LEARNING = "resilience.layer_noise_learning"
 
 
-def _identity() -> dict[str, Row]:
+def _identity(*homes: str) -> dict[str, Row]:
     """Return a row for every option of V2 that stays what it is."""
     return {
-        path: Row(path)
+        path: Row(path, rule=_taken(path, field.metadata["check"], value is not None))
         for tree in (SamplerOptions(), EstimatorOptions())
-        for path, _, field in tree.leaves()
-        if field.metadata["home"] != "ours"
+        for path, value, field in tree.leaves()
+        if field.metadata["home"] in homes
     }
 
 
-def _keep(value: Any, path: str, text: str = "") -> Outcome:
-    return Outcome({path: plain(value)}, text=text)
+def _taken(path: str, check: Check, none_is_a_value: bool) -> Rule:
+    """Return the rule of an option that stays; the server's options also took numbers written as text."""
+
+    def rule(value: Any, context: Context) -> Outcome:
+        if value is None and not none_is_a_value:
+            return Outcome(text="None was the default; nothing to set")
+        for number in (int, float) if isinstance(value, str) else ():
+            with suppress(ValueError):
+                return Outcome({path: check(number(value))})
+        return Outcome({path: value})
+
+    return rule
+
+
+def _level_of(value: Any) -> int | None:
+    """Return the level that the server's options made of a value: they took '1', 1.0 and True for 1."""
+    return int(value) if value in (0, 1, 2, "0", "1", "2") else None
 
 
 def _level(value: Any, context: Context) -> Outcome:
-    # The server's options took '1', 1.0 and True for 1.
-    if value in (0, 1, 2) or value in ("0", "1", "2"):
-        return _keep(int(value), "resilience_level")
-    raise Refused(f"must be 0, 1 or 2, not {value!r}", "choose one of them")
+    level = _level_of(value)
+    if level is None:
+        raise Refused(f"must be 0, 1 or 2, not {value!r}", "choose one of them")
+    return Outcome({"resilience_level": level})
 
 
 def _tags(value: Any, context: Context) -> Outcome:
-    return _keep([] if value is None else value, "environment.job_tags")
+    return Outcome({"environment.job_tags": [] if value is None else value})
 
 
 def _experimental(value: Any, context: Context) -> Outcome:
     """Move what has found a place in the client's options; the vendor's service reads the rest."""
     if value is not None and not isinstance(value, Mapping):
-        return _keep(value, "experimental")  # the option's own check refuses it
+        return Outcome({"experimental": value})  # the option's own check refuses it
     rest = dict(value or {})
     moved = {}
     if "image" in rest:
@@ -67,7 +84,7 @@ def _pec(value: Any, context: Context) -> Outcome:
             "set one of them to False; quell runs both if you set both in its own options",
         )
     text = "the client learns noise in an explicit step (NoiseLearnerV3); quell learns it by itself"
-    if context.get("resilience_level") == 2 and not context.has("resilience.zne_mitigation"):
+    if _level_of(context.get("resilience_level")) == 2 and context.get("resilience.zne_mitigation") is None:
         found["resilience.zne_mitigation"] = False
         text += "; level 2 would switch ZNE on as well, which V2 refuses"
     return Outcome(found, text=text)
@@ -75,7 +92,7 @@ def _pec(value: Any, context: Context) -> Outcome:
 
 def _amplifier(value: Any, context: Context) -> Outcome:
     found = {"resilience.zne.amplifier": value}
-    zne = context.get("resilience.zne_mitigation", context.get("resilience_level") == 2)
+    zne = context.get("resilience.zne_mitigation", _level_of(context.get("resilience_level")) == 2)
     if value == "pea" and zne and context.get("resilience.zne.noise_factors") is None:
         found["resilience.zne.noise_factors"] = [1, 1.5, 2]
         return Outcome(found, text="the server's factors for PEA, written out: the client's are (1, 3, 5)")
@@ -86,14 +103,15 @@ def _only_quell(path: str, reason: Any, text: str) -> Row:
     """Return the row of a server option that the client's tree lost and quell's kept."""
 
     def rule(value: Any, context: Context) -> Outcome:
-        carried = {} if value is None and path != f"{_LEARNING}.max_layers_to_learn" else {path: value}
-        return Outcome(quell=carried, reason=reason, text=text)
+        if value is None and path != f"{_LEARNING}.max_layers_to_learn":
+            return Outcome(text="None was the default; nothing to set")
+        return Outcome(quell={path: value}, reason=reason, text=text)
 
     return Row(path, reason, text, rule)
 
 
 _SHARED: dict[str, Row] = {
-    **_identity(),
+    **_identity("both", "server"),
     "resilience_level": Row("resilience_level", rule=_level),
     "environment.job_tags": Row("environment.job_tags", text="None is an empty list.", rule=_tags),
     "environment.callback": Row(reason="removed", text="ask job.result(), or job.status() in a loop"),
@@ -152,12 +170,11 @@ def _learner_names(keys: Collection[str]) -> Mapping[str, str]:
     return {key.removeprefix("learner."): key for key in _LEARNER_ROWS}
 
 
-_GROUPS = frozenset(path.rpartition(".")[0] for path in _identity() if "." in path) | {"resilience"}
-_SHIFTS = (
-    (
-        "resilience.zne.noise_factors",
-        "with amplifier 'pea' the server extrapolates from (1, 1.5, 2), the client from (1, 3, 5)",
-    ),
+_GROUPS = frozenset(path.rpartition(".")[0] for path in _SHARED if "." in path)
+_PEA_FACTORS = Shift(
+    "resilience.zne.noise_factors",
+    "with amplifier 'pea' the server extrapolates from (1, 1.5, 2), the client from (1, 3, 5)",
+    "resilience.zne.noise_factors",
 )
 
 RUNTIME_V2_EARLY = Source(
@@ -166,15 +183,15 @@ RUNTIME_V2_EARLY = Source(
     {**_SHARED, **drop("removed", ("execution.interleave_samples",))},
     groups=_GROUPS,
     flat=("*",),
-    aliases=("v2-early",),
+    aliases=("v2-early", "early"),
 )
 RUNTIME_V2_SERVER = Source(
     "runtime-v2-server",
     "V2 options of the server-side primitives",
-    {**_SHARED, **_TO_CLIENT, **_LEARNER_ROWS},
+    {**_identity("client"), **_SHARED, **_TO_CLIENT, **_LEARNER_ROWS},
     groups=_GROUPS,
     flat=("*",),
-    shifts=_SHIFTS,
+    shifts=shifted(_PEA_FACTORS),
     names=_learner_names,
-    aliases=("v2-server", "runtime-v2", "v2", "NoiseLearnerOptions"),
+    aliases=("v2-server", "server", "runtime-v2", "v2", "NoiseLearnerOptions"),
 )
