@@ -129,6 +129,7 @@ def test_every_option_is_described_and_its_path_is_where_it_is(tree: type[Group]
     for group in groups(tree()):
         for name, field in attrs.fields_dict(type(group)).items():
             assert field.metadata["doc"].endswith(".")
+            assert f"    {name}: {field.metadata['doc']}" in type(group).__doc__.splitlines()
             if isinstance(value := getattr(group, name), Group):
                 assert value.path == f"{group.path}.{name}"
 

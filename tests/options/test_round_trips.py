@@ -299,9 +299,9 @@ def test_update_is_the_merged_dict(values: dict[str, Any], more: dict[str, Any])
 
 
 def merged(first: dict[str, Any], second: dict[str, Any]) -> dict[str, Any]:
-    """Return `second` on top of `first`, group by group; a dict that is a value is not a group."""
+    """Return `second` on top of `first`, dict by dict; a noise model's dict is one value."""
     out = first | second
     for name in first.keys() & second.keys():
-        if name not in ("run_options", "experimental", "noise_model") and isinstance(first[name], dict):
+        if name != "noise_model" and isinstance(first[name], dict) and isinstance(second[name], dict):
             out[name] = merged(first[name], second[name])
     return out

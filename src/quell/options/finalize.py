@@ -93,9 +93,11 @@ def _execution(values: Values) -> ResolvedExecution:
     for path in ("execution.rep_delay", "simulator.noise_model"):
         if values[path].value is not None:
             run_options[path.rpartition(".")[2]] = values[path].value
+    # The device's seed has one place, whoever sets it: runs after the first need seeds derived from it.
+    seed = run_options.pop("seed_simulator", None)
     return ResolvedExecution(
         run_options=run_options,
-        seed_simulator=values["simulator.seed_simulator"].value,
+        seed_simulator=seed if seed is not None else values["simulator.seed_simulator"].value,
         coupling_map=values["simulator.coupling_map"].value,
         basis_gates=values["simulator.basis_gates"].value,
     )

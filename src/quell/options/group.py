@@ -7,6 +7,7 @@ changed. Nested groups stay the same objects for the life of their tree and are 
 
 from __future__ import annotations
 
+import inspect
 import reprlib
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self, TypeAlias
@@ -39,6 +40,18 @@ def group(kind: type[Group]) -> Any:
     """Return the attrs field of a nested group; its description is the first line of its docstring."""
     doc = (kind.__doc__ or "").partition("\n")[0]
     return attrs.field(factory=kind, metadata={"group": kind, "doc": doc})
+
+
+def _documented(cls: type, fields: list[attrs.Attribute[Any]]) -> list[attrs.Attribute[Any]]:
+    """Write what each option does under the class's own docstring, for `help` and editors."""
+    lines = [f"    {field.name}: {field.metadata['doc']}" for field in fields]
+    if lines:
+        cls.__doc__ = "\n".join([inspect.cleandoc(cls.__doc__ or ""), "", "Attributes:", *lines])
+    return fields
+
+
+#: The decorator of groups.
+options = define(init=False, repr=False, field_transformer=_documented)
 
 
 class UnknownOptionError(OptionsError, AttributeError):
@@ -177,7 +190,7 @@ class Group:
             else:
                 key = id(self), name
                 before = entries[key][2] if key in entries else getattr(self, name)
-                if merge and isinstance(before, dict) and isinstance(value, Mapping):
+                if merge and isinstance(fields[name].default, dict) and isinstance(value, Mapping):
                     value = _on_top(before, value)
                 try:
                     entries[key] = self, name, fields[name].metadata["check"](value)

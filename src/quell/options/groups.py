@@ -4,17 +4,13 @@ Names and defaults are those of the client-side V2 runtime options. What only th
 marked (server), what quell adds is marked (ours); `option(..., home=...)` says the same to `runtime`.
 """
 
-# ruff: noqa: RUF009  (option and group make attrs fields, like attrs.field, which the rule knows)
-
 from __future__ import annotations
 
 from typing import Any, ClassVar, Literal, TypeAlias, get_args
 
-from attrs import define
-
 from . import checks
 from .checks import boolean, choice, choices, integer, integers, nonnegative, numbers, positive
-from .group import Group, group, option
+from .group import Group, group, option, options
 
 Auto: TypeAlias = Literal["auto"]
 Strategy: TypeAlias = Literal["active", "active-accum", "active-circuit", "all"]
@@ -40,7 +36,7 @@ LogLevel: TypeAlias = Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"]
 MeasType: TypeAlias = Literal["classified", "kerneled", "avg_kerneled"]
 
 
-@define(init=False, repr=False)
+@options
 class DynamicalDecouplingOptions(Group):
     """Refocus idle qubits with pulses that cancel each other."""
 
@@ -61,7 +57,7 @@ class DynamicalDecouplingOptions(Group):
     )
 
 
-@define(init=False, repr=False)
+@options
 class TwirlingOptions(Group):
     """Randomise gates and measurements so that their noise becomes Pauli noise."""
 
@@ -93,7 +89,7 @@ class TwirlingOptions(Group):
     )
 
 
-@define(init=False, repr=False)
+@options
 class MeasureNoiseLearningOptions(Group):
     """Learn the readout noise that measurement mitigation divides out."""
 
@@ -110,7 +106,7 @@ class MeasureNoiseLearningOptions(Group):
     )
 
 
-@define(init=False, repr=False)
+@options
 class ZneOptions(Group):
     """Extrapolate to zero noise from circuits whose noise is amplified."""
 
@@ -136,7 +132,7 @@ class ZneOptions(Group):
     )
 
 
-@define(init=False, repr=False)
+@options
 class PecOptions(Group):
     """Cancel learned noise by its inverse, a quasi-probability."""
 
@@ -152,7 +148,7 @@ class PecOptions(Group):
     )
 
 
-@define(init=False, repr=False)
+@options
 class LayerNoiseLearningOptions(Group):
     """Learn the Pauli noise of the layers of 2-qubit gates."""
 
@@ -173,7 +169,7 @@ class LayerNoiseLearningOptions(Group):
     )
 
 
-@define(init=False, repr=False)
+@options
 class ResilienceOptions(Group):
     """Mitigate errors in expectation values."""
 
@@ -195,7 +191,7 @@ class ResilienceOptions(Group):
     )
 
 
-@define(init=False, repr=False)
+@options
 class SamplerResilienceOptions(Group):
     """Mitigate errors in samples (ours; the V2 sampler has nothing of the kind)."""
 
@@ -206,7 +202,7 @@ class SamplerResilienceOptions(Group):
     )
 
 
-@define(init=False, repr=False)
+@options
 class CalibrationOptions(Group):
     """Say how calibrations are learned and how long they are used (ours)."""
 
@@ -226,7 +222,7 @@ class CalibrationOptions(Group):
     )
 
 
-@define(init=False, repr=False)
+@options
 class SamplerCalibrationOptions(CalibrationOptions):
     """Say how calibrations are learned and how long they are used (ours)."""
 
@@ -238,7 +234,7 @@ class SamplerCalibrationOptions(CalibrationOptions):
     )
 
 
-@define(init=False, repr=False)
+@options
 class ExecutionOptions(Group):
     """Say how circuits are run."""
 
@@ -261,7 +257,7 @@ class ExecutionOptions(Group):
     )
 
 
-@define(init=False, repr=False)
+@options
 class EstimatorExecutionOptions(ExecutionOptions):
     """Say how circuits are run."""
 
@@ -273,7 +269,7 @@ class EstimatorExecutionOptions(ExecutionOptions):
     )
 
 
-@define(init=False, repr=False)
+@options
 class SamplerExecutionOptions(ExecutionOptions):
     """Say how circuits are run."""
 
@@ -282,7 +278,7 @@ class SamplerExecutionOptions(ExecutionOptions):
     )
 
 
-@define(init=False, repr=False)
+@options
 class EnvironmentOptions(Group):
     """Say how a job is logged, marked and limited."""
 
@@ -299,7 +295,7 @@ class EnvironmentOptions(Group):
     )
 
 
-@define(init=False, repr=False)
+@options
 class SimulatorOptions(Group):
     """Say what a simulator simulates."""
 

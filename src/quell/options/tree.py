@@ -1,7 +1,5 @@
 """The options trees of the estimator and the sampler: the groups put together, and ways in and out."""
 
-# ruff: noqa: RUF009  (option and group make attrs fields, like attrs.field, which the rule knows)
-
 from __future__ import annotations
 
 from collections.abc import Mapping
@@ -9,11 +7,9 @@ from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self
 
-from attrs import define
-
 from ..errors import Problem
 from .checks import dictionary, integer, level, positive
-from .group import Entries, Group, group, option
+from .group import Entries, Group, group, option, options
 from .groups import (
     CalibrationOptions,
     DynamicalDecouplingOptions,
@@ -31,7 +27,7 @@ if TYPE_CHECKING:
     from .effective import Description
 
 
-@define(init=False, repr=False)
+@options
 class Tree(Group):
     """What the two trees have in common besides options: files, dicts of the runtime, Python, description."""
 
@@ -127,7 +123,7 @@ class Tree(Group):
         return load(cls, path)
 
 
-@define(init=False, repr=False)
+@options
 class EstimatorOptions(Tree):
     """Options of the estimator."""
 
@@ -150,7 +146,9 @@ class EstimatorOptions(Tree):
         None, integer(0, None), "The server's name for seed (server).", home="server"
     )
     max_execution_time: int | None = option(
-        None, integer(1, None), "Seconds after which a job stops, keeping what was measured; None: never."
+        None,
+        integer(1, None),
+        "Seconds after which a job stops before its next run, keeping what was measured; None: never.",
     )
     dynamical_decoupling: DynamicalDecouplingOptions = group(DynamicalDecouplingOptions)
     twirling: TwirlingOptions = group(TwirlingOptions)
@@ -162,7 +160,7 @@ class EstimatorOptions(Tree):
     experimental: dict[str, Any] = option({}, dictionary, "Options the vendor does not promise to keep.")
 
 
-@define(init=False, repr=False)
+@options
 class SamplerOptions(Tree):
     """Options of the sampler."""
 
@@ -173,7 +171,9 @@ class SamplerOptions(Tree):
         None, integer(0, None), "Seed of all randomisation; None: a new one per run (ours).", home="ours"
     )
     max_execution_time: int | None = option(
-        None, integer(1, None), "Seconds after which a job stops, keeping what was measured; None: never."
+        None,
+        integer(1, None),
+        "Seconds after which a job stops before its next run, keeping what was measured; None: never.",
     )
     dynamical_decoupling: DynamicalDecouplingOptions = group(DynamicalDecouplingOptions)
     twirling: TwirlingOptions = group(TwirlingOptions)

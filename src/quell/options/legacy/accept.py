@@ -6,7 +6,7 @@ import warnings
 from collections.abc import Mapping
 from typing import Any, TypeVar
 
-from ...errors import OptionsError
+from ...errors import OptionsError, Problem
 from ..tree import EstimatorOptions, SamplerOptions
 from . import engine
 from .rows import Primitive
@@ -54,8 +54,10 @@ def accepted(
     named = engine._named(source)
     candidates = [named] if named else [s for s in SOURCES if s.primitive in (None, primitive)]
     translation = engine.run(values, candidates, primitive, today="first" if named is None else "fallback")
-    if "unknown" in translation.dropped.values():
+    unknown = [entry for entry in translation.entries if entry.outcome.reason == "unknown"]
+    if unknown and named is None:
         raise refused
+    OptionsError.check(Problem(entry.key, "unknown keyword", entry.outcome.text) for entry in unknown)
     changed = translation.carried()  # also what is a default of today: it may replace something in `base`
     options.update(changed)
     old = [str(e) for e in translation.entries if e.outcome.reason or e.outcome.paths != {e.key}]
