@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from types import MappingProxyType
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 import numpy as np
 
@@ -34,7 +34,10 @@ __all__ = [
     "leaves",
     "plan",
     "relearning",
+    "requirements",
 ]
+
+Tasks: TypeAlias = Sequence[tuple[Sequence[Stage[Any, Any, Any, Any]], Any]]
 
 _NOTHING: Final[Mapping[Any, Any]] = MappingProxyType({})
 
@@ -60,8 +63,13 @@ def expand(
     )
 
 
+def requirements(tasks: Tasks) -> list[Requirement]:
+    """Return what must be known for tasks, each with its stages; those that serve each other are merged."""
+    return list(dict.fromkeys(_merge(_required(tasks)).values()))
+
+
 def plan(
-    tasks: Sequence[tuple[Sequence[Stage[Any, Any, Any, Any]], Any]],
+    tasks: Tasks,
     rng: np.random.Generator,
     lower: Sequence[Stage[Any, Any, Any, Any]] = (),
     shared: Iterable[Requirement] = (),
@@ -69,22 +77,20 @@ def plan(
     """Plan tasks, each with its stages; experiments go through the `lower` floor's stages.
 
     Requirements that serve each other are learned once for all tasks; those that one of `shared` serves are
-    not learned at all. The first that serves is taken; of equal ones the first is looked at.
+    not learned at all. The first that serves is taken.
     """
     roots_rng, experiments_rng = rng.spawn(2)
-    required = [r for stages, task in tasks for stage in stages for r in stage.requires(task)]
     # Merged before they are looked for, because the largest effort decides whether a shared one is enough.
-    serving = _merge(required)
-    chosen = list(dict.fromkeys(serving.values()))
-    offered = tuple(dict.fromkeys(shared))
-    taken = {c: s for c in chosen for s in reversed(offered) if s.serves(c)}
-    known = {r: Learned(taken.get(serving[r], serving[r])) for r in required}
-    experiments = _experiments([c for c in chosen if c not in taken], experiments_rng, lower)
+    serving = _merge(_required(tasks))
+    offered = list(shared)
+    source = {c: next((s for s in offered if s.serves(c)), None) for c in serving.values()}
+    known = {r: Learned(source[c] or c) for r, c in serving.items()}
+    experiments = _experiments([c for c, s in source.items() if s is None], experiments_rng, lower)
     roots = (
         expand(stages, task, known, generator)
         for (stages, task), generator in zip(tasks, roots_rng.spawn(len(tasks)), strict=True)
     )
-    return Plan(experiments, tuple(roots), tuple(dict.fromkeys(taken.values())))
+    return Plan(experiments, tuple(roots), tuple(dict.fromkeys(s for s in source.values() if s is not None)))
 
 
 def relearning(
@@ -118,9 +124,12 @@ def _experiments(
     return tuple(experiments)
 
 
-def _merge(required: Iterable[Requirement]) -> dict[Any, Any]:
+def _required(tasks: Tasks) -> list[Requirement]:
+    return [r for stages, task in tasks for stage in stages for r in stage.requires(task)]
+
+
+def _merge(required: Sequence[Requirement]) -> dict[Any, Any]:
     """Return, for each requirement, the one that serves it."""
-    required = list(required)
     chosen: list[Any] = []
     # Widest first, so that the smaller ones find the one that contains them.
     for requirement in sorted(required, key=lambda r: -len(getattr(r, "qubits", ()))):
@@ -142,12 +151,7 @@ def learned(plan: Plan, samples: Iterable[Samples], known: Mapping[Any, Any] = _
         samples: One result per leaf, in the order of `leaves`; those of the experiments are enough.
         known: Outcomes that exist already; an experiment for one of these is not evaluated again.
     """
-    return _learn(plan, iter(samples), known)
-
-
-def _learn(plan: Plan, results: Iterator[Samples], known: Mapping[Any, Any]) -> dict[Any, Any]:
-    """Take the results of the experiments, and no more, from `results`."""
-    outcomes = dict(known)
+    results, outcomes = iter(samples), dict(known)
     for experiment in plan.experiments:
         values = [_up(child, results, outcomes) for child in experiment.children]
         if experiment.requirement not in outcomes:
@@ -184,5 +188,5 @@ def combine(plan: Plan, samples: Iterable[Samples], known: Mapping[Any, Any] = _
         if requirement not in known
     )
     results = iter(samples)
-    outcomes = _learn(plan, results, known)
+    outcomes = learned(plan, results, known)  # takes those of the experiments, and no more
     return [_up(root, results, outcomes) for root in plan.roots]

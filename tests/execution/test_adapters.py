@@ -13,7 +13,7 @@ from qiskit.result.models import ExperimentResult, ExperimentResultData
 from qiskit.transpiler import Target
 from qiskit_aer import AerSimulator
 
-from quell import Estimator, ExecutionError, InputError
+from quell import Estimator, ExecutionError, OptionsError, Sampler
 from quell.circuits.gatesets import choose
 from quell.circuits.program import Program
 from quell.circuits.template import template_of
@@ -227,8 +227,17 @@ def plain():
     return program_of(circuit, randomizations=2, twirled=False)
 
 
-@pytest.mark.parametrize("counts", [{"0x2": 7, "0x1": 3}, {"10": 7, "01": 3}, {"1 0": 7, "0 1": 3}])
-def test_hex_and_bit_string_counts_are_read_alike(counts):
+@pytest.mark.parametrize(
+    "counts",
+    [
+        {"0x2": 7, "0x1": 3},
+        {"10": 7, "01": 3},
+        {"1 0": 7, "0 1": 3},
+        {2: 7, 1: 3},
+        {np.int64(2): np.int64(7), np.uint8(1): 3.0},
+    ],
+)
+def test_hexadecimal_binary_and_plain_numbers_are_read_alike(counts):
     (samples,) = run(Scripted([counts, counts]), [plain()])
     assert samples.bits["c"][0, :, 0].tolist() == [2] * 7 + [1] * 3
 
@@ -236,6 +245,67 @@ def test_hex_and_bit_string_counts_are_read_alike(counts):
 def test_dropped_shots_are_counted_as_they_came():
     (samples,) = run(Scripted([{"0x3": 10}, {"0x3": 4}]), [plain()])
     assert samples.shots.tolist() == [10, 4]
+
+
+@pytest.mark.parametrize("count", [0.5, 2.5, -1, float("nan"), float("inf"), "7", None])
+def test_counts_that_are_no_numbers_of_shots_are_named(count):
+    with pytest.raises(ExecutionError, match=rf"outcome '0x1' has count {count!r}, which is not a number of"):
+        run(Scripted([{"0x1": count, "0x0": 3}] * 2), [plain()])
+
+
+@pytest.mark.parametrize("outcome", ["0x4", "0xff", "100", 4, -1])
+def test_outcomes_wider_than_the_classical_bits_are_named(outcome):
+    with pytest.raises(ExecutionError, match=rf"outcome {outcome!r} does not fit the 2 classical bits"):
+        run(Scripted([{outcome: 10}] * 2), [plain()])
+
+
+def test_shots_that_are_missing_are_in_metadata_with_a_warning():
+    backend = Scripted([{"0x3": 4}])
+    job = Sampler(backend).run([plain().template.circuit], shots=10)
+    metadata = job.result()[0].metadata
+    assert (metadata["shots"], metadata["executed_shots"]) == (10, 4)
+    assert metadata["warning"] == "10 shots were asked for, the device returned 4"
+    assert metadata["warning"] in job.logs()
+    job = Estimator(Scripted([{"0x0": 4}]), {"resilience_level": 0}).run(
+        [(QuantumCircuit(1), "Z")], precision=0.25
+    )
+    metadata = job.result()[0].metadata
+    assert (metadata["shots"], metadata["executed_shots"]) == (16, 4)
+    assert metadata["warning"] == "16 shots were asked for, the device returned 4"
+    assert (
+        "warning"
+        not in Sampler(Scripted([{"0x3": 4}])).run([plain().template.circuit], shots=4).result()[0].metadata
+    )
+
+
+def test_a_callback_that_raises_is_no_failure_of_the_device():
+    calls = []
+
+    def progress(done, total):
+        calls.append(done)
+        raise ZeroDivisionError("of the user")
+
+    backend = CountingBackend(max_circuits=1)
+    job = Sampler(backend, progress=progress).run([plain().template.circuit] * 3, shots=10)
+    assert [pub.data.c.num_shots for pub in job.result()] == [10, 10, 10]
+    assert calls == [1]
+    assert "ZeroDivisionError: of the user" in job.logs()
+
+
+def test_calls_are_filled_up_to_the_memory_that_they_may_take(monkeypatch):
+    """A member of the circuit takes 3 angles of 8 bytes for each of its 4 qubits: 96 bytes."""
+    monkeypatch.setattr(runner, "CHUNK_BYTES", 400)
+    shapes = []
+
+    def function(pubs):
+        shapes.append([pub.shape for pub in pubs])
+        return list(StatevectorSampler(seed=1).run(pubs).result())
+
+    (sizes,) = {len(program_of(registers_circuit(), values=[[0.1]]).touched_indices) * 24}
+    fits = 400 // sizes
+    run(function, [program_of(registers_circuit(), values=[[0.1]], randomizations=n) for n in (3, 7)])
+    totals = [sum(int(np.prod(shape)) for shape in call) for call in shapes]
+    assert totals == [fits] * (10 // fits) + [10 % fits] * bool(10 % fits)
 
 
 @pytest.mark.parametrize(
@@ -302,7 +372,7 @@ def test_cancelling_leaves_stalled_runs_and_keeps_those_that_have_ended():
     chunks = [(chunk.start, chunk.stop) for chunk, _ in error.partial.chunks]
     assert chunks == [(0, 8), (16, 24)]
     assert all(samples.shots.tolist() == [10] * 8 for _, samples in error.partial.chunks)
-    assert "after 16 of 32 circuits" in str(error)
+    assert "cancelled" in str(error)
     assert isinstance(error, InterruptedError)
 
 
@@ -380,5 +450,5 @@ def test_run_options_reach_the_backend_and_are_refused_elsewhere():
     options = {"execution": {"run_options": {"method": "stabilizer"}}, "seed": 1}
     Estimator(backend, options).run([(circuit, "Z")]).result()
     assert all(call.options["method"] == "stabilizer" for call in backend.calls)
-    with pytest.raises(InputError, match="run_options"):
+    with pytest.raises(OptionsError, match=r"run_options: are arguments of backend\.run"):
         Estimator(StatevectorSampler(), options).run([(circuit, "Z")])

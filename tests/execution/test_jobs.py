@@ -1,8 +1,11 @@
 """Jobs: states, time-outs, cancelling, limits, logs and tags."""
 
 import logging
+import subprocess
+import sys
 import threading
 import time
+from datetime import datetime
 
 import numpy as np
 import pytest
@@ -10,10 +13,12 @@ from qiskit import QuantumCircuit
 from qiskit.primitives import StatevectorSampler
 from qiskit.providers import JobStatus
 
-from quell import Estimator, ExecutionError, Sampler
+from quell import Estimator, ExecutionError, Sampler, Session
 from quell.errors import CancelledError
 from quell.execution import runner
 from quell.testing import CountingBackend, ExactSampler, FailingBackend, ReadoutModel
+
+PUB = (QuantumCircuit(1), "Z")
 
 
 class Gate:
@@ -76,6 +81,68 @@ def test_many_threads_get_the_same_result():
     for thread in threads:
         thread.join()
     assert len({id(result) for result in results}) == 1
+
+
+def test_jobs_answer_what_scripts_for_the_vendors_runtime_ask():
+    gate = Gate()
+    before = datetime.now().astimezone()
+    with Session(gate) as session:
+        first, second = (Estimator(options={"seed": 1}).run([PUB], precision=0.1) for _ in range(2))
+    assert gate.entered.wait(30)
+    with pytest.raises(TimeoutError, match=r"still running after 0.01 s"):
+        first.wait_for_final_state(timeout=0.01)
+    with pytest.raises(TimeoutError, match=r"still queued"):
+        second.wait_for_final_state(0.01)
+    assert first.error_message() is None
+    assert second.cancel()
+    second.wait_for_final_state()
+    assert "cancelled before it started" in second.error_message()
+    gate.open.set()
+    assert first.wait_for_final_state(30) is None
+    assert first.error_message() is None
+    assert first.backend() is gate
+    assert first.session_id == session.session_id
+    assert before <= first.creation_date <= datetime.now().astimezone()
+    backend = FailingBackend(fail_at=0)
+    alone = Estimator(backend).run([PUB], precision=0.1)
+    alone.wait_for_final_state(30)
+    assert alone.backend() is backend
+    assert alone.session_id is None
+    assert "on fire" in alone.error_message()
+
+
+AT_EXIT = """
+import sys, time
+from qiskit import QuantumCircuit
+from qiskit_aer import AerSimulator
+from quell import Sampler, Session
+from quell.testing import CountingBackend
+
+class Slow(CountingBackend):
+    def run(self, *args, **kwargs):
+        time.sleep(0.3)
+        return super().run(*args, **kwargs)
+
+circuit = QuantumCircuit(1)
+circuit.measure_all()
+backend = Slow(AerSimulator(), max_circuits=1)
+say = lambda name: lambda done, total: print(name, done, flush=True)
+session = Session(backend)
+for name in ("first", "queued"):
+    Sampler(session, progress=say(name)).run([circuit] * 2, shots=5)
+Sampler(backend, progress=say("alone")).run([circuit] * 2, shots=5)
+del session
+print("end", flush=True)
+"""
+
+
+def test_the_end_of_the_program_waits_for_running_and_queued_jobs():
+    """Jobs begin runs of the device, on threads of its own, after the program's last line."""
+    done = subprocess.run([sys.executable, "-c", AT_EXIT], capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    lines = done.stdout.splitlines()
+    assert lines[0] == "end"
+    assert sorted(lines[1:]) == sorted(f"{name} {n}" for name in ("first", "queued", "alone") for n in (1, 2))
 
 
 # --- what was measured is kept -------------------------------------------------------------
@@ -226,3 +293,26 @@ def test_records_reach_the_logger_and_logging_is_not_set_up(caplog):
     assert all(r.levelno >= logging.INFO and r.name == "quell" for r in records)
     assert job.logs() == ""
     assert before == (logger.level, list(logger.handlers), logger.propagate, logging.getLogger().level)
+
+
+def test_a_handler_that_raises_decides_neither_how_a_job_ends_nor_a_session():
+    class Broken(logging.Handler):
+        def emit(self, record):
+            raise RuntimeError("disk full")
+
+    handler, logger = Broken(), logging.getLogger("quell")
+    level = logger.level
+    logger.addHandler(handler)
+    logger.setLevel(logging.DEBUG)
+    try:
+        session = Session(FailingBackend(fail_at=0))
+        environment = {"log_level": "DEBUG"}
+        jobs = [Estimator(session, {"environment": environment}).run([PUB], precision=0.1) for _ in range(2)]
+        with pytest.raises(ExecutionError, match="on fire"):
+            jobs[0].result(30)
+        jobs[1].result(30)
+    finally:
+        logger.removeHandler(handler)
+        logger.setLevel(level)
+    assert [job.status() for job in jobs] == [JobStatus.ERROR, JobStatus.DONE]
+    assert "finished after" in jobs[1].logs()

@@ -1,5 +1,6 @@
 """Sessions and batches: order, workers, closing, and calibrations that their jobs share."""
 
+import gc
 import pickle
 import threading
 import time
@@ -25,11 +26,12 @@ from quell import (
 from quell.calibration import ledger
 from quell.calibration.readout import TwirledReadout
 from quell.errors import CancelledError
-from quell.execution import modes
+from quell.execution import modes, run
+from quell.execution.exchange import Exchange
 from quell.stages.measure import Measure
 from quell.stages.trex import Trex
 from quell.stages.twirl import Twirl
-from quell.testing import CountingBackend, ExactSampler, ReadoutModel, ensemble_of
+from quell.testing import CountingBackend, ExactSampler, FailingBackend, ReadoutModel, ensemble_of
 from quell.testing.laws import sample
 
 OPTIONS = {"seed": 1, "default_shots": 640}
@@ -383,7 +385,8 @@ def test_more_qubits_or_more_shots_than_there_are_are_learned_anew():
 
 def test_a_calibration_that_got_too_old_in_the_queue_is_learned_anew(monkeypatch):
     now = [0.0]
-    monkeypatch.setattr(ledger, "time", SimpleNamespace(monotonic=lambda: now[0]))
+    for module in (ledger, run):
+        monkeypatch.setattr(module, "time", SimpleNamespace(monotonic=lambda: now[0]))
     gated = Gated()
     gated.open.set()
     session = Session(gated)
@@ -394,7 +397,7 @@ def test_a_calibration_that_got_too_old_in_the_queue_is_learned_anew(monkeypatch
     assert shots_of(estimator.run([PUB])) == 0
     gated.open.clear()
     between = Sampler(session).run([measured()], shots=1)
-    queued = estimator.run([PUB])
+    queued, next_one = estimator.run([PUB]), estimator.run([(excited(), "IIZ")])
     assert "shared:" in str(queued.plan())
     now[0] = 101
     gated.open.set()
@@ -404,6 +407,9 @@ def test_a_calibration_that_got_too_old_in_the_queue_is_learned_anew(monkeypatch
     assert "shared:" not in str(queued.plan())
     assert len(queued.samples()) == len(pipeline.leaves(queued.plan())) == 2
     assert queued.result()[0].data.evs == pytest.approx(-1)
+    assert shots_of(next_one) == 0  # who relearns does so for those behind, too
+    assert next_one.result().metadata["shared_calibrations"][0]["job_id"] == queued.job_id()
+    assert next_one.result()[0].data.evs == pytest.approx(-1)
     now[0] = 150
     assert shots_of(estimator.run([PUB])) == 0
 
@@ -423,11 +429,12 @@ def test_a_job_learns_itself_what_the_job_before_ended_without(how):
     blocking.result(30)
     with pytest.raises(ExecutionError, match=r"on fire|cancelled"):
         first.result(30)
-    for job in (second, third):
-        assert shots_of(job) == 640
-        assert job.result().metadata["shared_calibrations"] == []
+    assert [shots_of(job) for job in (second, third)] == [640, 0]
+    assert second.result().metadata["shared_calibrations"] == []
+    assert [fact["job_id"] for fact in third.result().metadata["shared_calibrations"]] == [second.job_id()]
+    for job, number in ((second, 2), (third, 1)):
         assert job.result()[0].data.evs == pytest.approx(-1)
-        assert len(job.samples()) == len(pipeline.leaves(job.plan())) == 2
+        assert len(job.samples()) == len(pipeline.leaves(job.plan())) == number
 
 
 def test_a_batch_job_waits_for_the_calibration_of_another_and_learns_it_if_that_fails():
@@ -555,6 +562,141 @@ def test_a_simulator_with_a_seed_does_not_repeat_the_shots_of_the_calibration():
     assert len({call.options["seed_simulator"] for call in backend.calls}) == 3
     Estimator(session, {**OPTIONS, "calibration": {"max_age": 0}}).run([PUB]).result(30)
     assert backend.calls[-1].options["seed_simulator"] == backend.calls[0].options["seed_simulator"]
+
+
+@pytest.mark.parametrize("where", ["backend", "options", "run_options"])
+def test_jobs_with_a_fixed_seed_of_the_device_share_no_calibration(where):
+    backend = CountingBackend(AerSimulator(seed_simulator=7 if where == "backend" else None), max_circuits=32)
+    session = Session(backend)
+    fixed = {"options": {"simulator": {"seed_simulator": 7}}}
+    fixed["run_options"] = {"execution": {"run_options": {"seed_simulator": 7}}}
+    estimator = Estimator(session, {"default_shots": 640, **fixed.get(where, {})})
+    assert [shots_of(estimator.run([PUB])) for _ in range(3)] == [640] * 3
+    seeds = [call.options["seed_simulator"] for call in backend.calls]
+    assert seeds == seeds[:2] * 3  # calibration and data
+    assert seeds[0] == 7 != seeds[1]
+
+
+def test_a_seed_of_the_job_goes_before_that_of_the_backend_and_lets_it_share():
+    backend = CountingBackend(AerSimulator(seed_simulator=7))
+    estimator = Estimator(Session(backend), OPTIONS)
+    assert [shots_of(estimator.run([PUB])) for _ in range(3)] == [640, 0, 0]
+    assert len({call.options["seed_simulator"] for call in backend.calls} | {7}) == 4
+
+
+def test_options_that_the_backend_is_given_between_jobs_are_another_device():
+    backend = AerSimulator()
+    estimator = Estimator(Session(backend), OPTIONS)
+    assert [shots_of(estimator.run([PUB])) for _ in range(2)] == [640, 0]
+    noisy = NoiseModel()
+    noisy.add_all_qubit_readout_error(ReadoutError([[0.9, 0.1], [0.1, 0.9]]))
+    backend.set_options(noise_model=noisy)
+    jobs = [estimator.run([PUB]) for _ in range(2)]
+    assert [shots_of(job) for job in jobs] == [640, 0]
+    for job in jobs:
+        data = job.result()[0].data
+        assert abs(data.evs + 1) < 5 * data.stds  # 5 sigma: false alarm below 1e-6
+
+
+def test_a_calibration_that_was_measured_before_the_data_failed_is_kept():
+    backend = FailingBackend(fail_at=1, max_circuits=32)
+    session = Session(backend)
+    estimator = Estimator(session, OPTIONS)
+    first, second = estimator.run([PUB]), estimator.run([PUB])
+    with pytest.raises(ExecutionError, match="on fire"):
+        first.result(30)
+    assert shots_of(second) == 0
+    assert second.result().metadata["shared_calibrations"][0]["job_id"] == first.job_id()
+    assert second.result()[0].data.evs == pytest.approx(-1)
+
+
+def test_half_a_calibration_is_not_kept():
+    backend = FailingBackend(fail_at=1, max_circuits=16)
+    estimator = Estimator(Session(backend), OPTIONS)
+    first, second = estimator.run([PUB]), estimator.run([PUB])
+    with pytest.raises(ExecutionError, match="on fire"):
+        first.result(30)
+    assert shots_of(second) == 640
+
+
+def test_a_session_keeps_neither_jobs_nor_calibrations_that_are_of_no_more_use():
+    session = Session(ExactSampler(0))
+    estimator = Estimator(session, {**OPTIONS, "calibration": {"max_age": 100}})
+    always = Estimator(session, {**OPTIONS, "calibration": {"max_age": 0}})
+    first = estimator.run([PUB])
+    results = [chosen.run([PUB]).result(30) for chosen in (estimator, always, always)]
+    Sampler(session).run([measured()], shots=1).result(30)  # the pool has let go of those before
+    gc.collect()
+    assert first in session.jobs
+    assert len(session.jobs) <= 2
+    assert session.num_jobs == session.details()["num_jobs"] == 5
+    assert len(session.ledger._entries) == 1  # the latest serves as well as those before it
+    assert [r.metadata["calibration_shots"] for r in results] == [0, 640, 640]
+    assert shots_of(estimator.run([PUB])) == 0
+
+
+READ = TwirledReadout(3, (0, 1, 2), 32, 20)
+
+
+def fulfilled(book, requirement, number, conditions=None):
+    entry = book.promise(requirement, f"job {number}", number, conditions)
+    book.fulfil(entry, number)
+    return entry
+
+
+def test_the_ledger_looks_for_the_newest_that_serves_whatever_was_learned_since():
+    book = ledger.Ledger()
+    wide, fine = TwirledReadout(3, (0, 1, 2), 64, 10), TwirledReadout(3, (0, 1, 2), 32, 40)
+    one, two = fulfilled(book, wide, 0), fulfilled(book, fine, 1)
+    assert not wide.serves(fine)
+    assert not fine.serves(wide)
+    assert wide != fine
+    assert book.find(wide, None, 2, 10) is one
+    assert book.find(fine, None, 2, 10) is two
+    assert book.find(READ, None, 2, 10) is two
+    assert book.find(READ, None, 1, 10) is one  # not what later jobs learn
+    assert book.find(READ, None, 0, 10) is None
+    assert book.find(READ, None, 2, 0) is None
+
+
+def test_the_ledger_forgets_what_is_lost_or_too_old(monkeypatch):
+    now = [0.0]
+    monkeypatch.setattr(ledger, "time", SimpleNamespace(monotonic=lambda: now[0]))
+    book = ledger.Ledger()
+    fulfilled(book, READ, 0)
+    other = TwirledReadout(5, (4,), 1, 1)
+    lost = book.promise(other, "job 1", 1, None)
+    lost.withdraw()
+    assert lost.lost
+    assert book.find(other, None, 9, 100) is None
+    assert len(book._entries) == 1
+    now[0] = 50
+    assert book.find(READ, None, 9, 10) is None  # another job may accept it
+    assert book.find(READ, None, 9, 100).outcome.result() == 0
+    now[0] = 101
+    assert book.find(READ, None, 9, 100) is None
+    assert book._entries == []
+
+
+def test_conditions_are_compared_last_and_only_once():
+    class Slow:
+        compared = 0
+
+        def __eq__(self, other):
+            Slow.compared += 1
+            return True
+
+        __hash__ = None
+
+    book = ledger.Ledger()
+    fulfilled(book, TwirledReadout(5, (4,), 1, 1), 0, Slow())
+    entry = fulfilled(book, READ, 1, Slow())
+    assert Slow.compared == 0  # neither can take the place of the other
+    exchange = Exchange(book, 2, 100.0, Slow())
+    narrow = TwirledReadout(3, (1,), 32, 20)
+    assert exchange.offers([READ, narrow]) == [READ]
+    assert Slow.compared == 1
+    assert exchange.taken == (entry,)
 
 
 # --- plans that rely on others -------------------------------------------------------------

@@ -8,13 +8,14 @@ from attrs import evolve
 from qiskit import QuantumCircuit
 from qiskit.circuit import Measure, Parameter
 from qiskit.circuit.library import CZGate, RZGate, SXGate
-from qiskit.primitives import StatevectorSampler
+from qiskit.primitives import BackendSamplerV2, StatevectorSampler
 from qiskit.providers import BackendV2, Options
 from qiskit.transpiler import Target
 from qiskit_aer import AerSimulator
 from qiskit_aer.noise import NoiseModel, ReadoutError
+from qiskit_aer.primitives import SamplerV2 as AerSampler
 
-from quell import Estimator, InputError, Sampler
+from quell import Estimator, InputError, OptionsError, Sampler, SamplerOptions, wrap
 from quell.circuits.gatesets import choose
 from quell.circuits.program import Program
 from quell.circuits.template import template_of
@@ -88,14 +89,19 @@ def test_a_seed_of_the_backend_itself_is_not_repeated_by_later_runs():
     backend = CountingBackend(AerSimulator(seed_simulator=5), max_circuits=1)
     run(backend, [coin(members=3)])
     first, second, third = seeds(backend)
-    assert first is None  # the backend's own, 5
+    assert first == 5
     assert len({5, second, third}) == 3
+    backend = CountingBackend(AerSimulator(seed_simulator=5))
+    run(backend, [coin()], seed=1)  # the user gave the job a seed: its shots follow from that
+    assert seeds(backend) != [5]
 
 
-def test_run_options_win_over_seeds():
-    backend = CountingBackend()
-    run(backend, [coin()], execution(run_options={"seed_simulator": 3}, seed_simulator=9), seed=1)
-    assert seeds(backend) == [3]
+def test_a_seed_among_the_run_options_is_that_of_the_first_run_and_is_not_repeated_by_later_runs():
+    backend = CountingBackend(max_circuits=1)
+    options = {"execution": {"run_options": {"seed_simulator": 3}}}
+    Sampler(backend, options).run([coin().template.circuit] * 3, shots=10).result()
+    assert seeds(backend)[0] == 3
+    assert len(set(seeds(backend))) == 3
 
 
 def test_a_single_run_has_the_counts_of_the_bare_backend():
@@ -264,22 +270,78 @@ def test_gates_that_make_no_device_are_named(given, message):
 
 
 def test_a_simulated_device_binds_and_a_bare_simulator_does_not():
-    assert not runner_for(AerSimulator()).binding
-    assert runner_for(AerSimulator(), execution(basis_gates=("u", "cx"))).binding
-    assert runner_for(Recording()).binding
+    assert runner_for(AerSimulator()).checked_target is None
+    simulated = runner_for(AerSimulator(), execution(basis_gates=("u", "cx")))
+    assert simulated.checked_target is simulated.target is not None
+    recording = runner_for(Recording())
+    assert set(recording.checked_target.operation_names) == {"rz", "sx", "measure", "cz"}
 
 
 @pytest.mark.parametrize(
-    "given",
+    ("given", "path"),
     [
-        {"run_options": {"rep_delay": 1}},
-        {"seed_simulator": 0},
-        {"coupling_map": ((0, 1),)},
-        {"basis_gates": ("x",)},
+        ({"execution": {"run_options": {"rep_delay": 1}}}, "execution.run_options"),
+        ({"simulator": {"seed_simulator": 0}}, "simulator.seed_simulator"),
+        ({"simulator": {"coupling_map": [[0, 1]]}}, "simulator.coupling_map"),
+        ({"simulator": {"basis_gates": ["x"]}}, "simulator.basis_gates"),
     ],
-    ids=lambda given: next(iter(given)),
+    ids=lambda given: given if isinstance(given, str) else "",
 )
 @pytest.mark.parametrize("mode", [StatevectorSampler(), lambda pubs: []], ids=["sampler", "function"])
-def test_options_of_backends_are_refused_for_other_modes(mode, given):
-    with pytest.raises(InputError, match=next(iter(given))):
-        runner_for(mode, execution(**given))
+def test_options_of_backends_are_refused_for_other_modes(mode, given, path):
+    with pytest.raises(OptionsError) as error:
+        Sampler(mode, given).run([bell()])
+    assert [problem.path for problem in error.value.problems] == [f"options.{path}"]
+
+
+@pytest.mark.parametrize("name", ["circuits", "run_input", "parameter_binds", "shots"])
+def test_what_follows_from_the_pubs_is_no_run_option(name):
+    options = SamplerOptions()
+    with pytest.raises(OptionsError, match=f"run_options: cannot hold '{name}'"):
+        options.execution.run_options = {name: 1}
+    options.execution.run_options[name] = 1
+    backend = CountingBackend()
+    with pytest.raises(OptionsError, match=f"run_options: cannot hold '{name}'"):
+        Sampler(backend, SamplerOptions()).options = options
+
+
+def test_a_pair_of_qubits_is_two_qubits():
+    with pytest.raises(OptionsError, match=r"coupling_map: must be a list of pairs of qubits.*two different"):
+        SamplerOptions(simulator={"coupling_map": [[0, 1], [0, 0]]})
+
+
+def noisy():
+    return AerSimulator(noise_model=readout_noise(0.0))  # its target lists four gates, and it runs all
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        noisy,
+        lambda: CountingBackend(noisy()),
+        lambda: wrap(noisy()),
+        lambda: wrap(CountingBackend(wrap(noisy()))),
+        lambda: BackendSamplerV2(backend=noisy()),
+        lambda: BackendSamplerV2(backend=CountingBackend(noisy())),
+        lambda: AerSampler(options={"backend_options": {"noise_model": readout_noise(0.0)}}),
+    ],
+    ids=["bare", "counting", "wrapped", "nested", "backend sampler", "counting sampler", "aer sampler"],
+)
+def test_simulators_run_more_than_they_list_however_they_are_wrapped(make):
+    circuit = QuantumCircuit(1)
+    circuit.x(0)
+    circuit.measure_all()
+    assert Sampler(make()).run([circuit], shots=5).result()[0].data.meas.get_counts() == {"1": 5}
+
+
+@pytest.mark.parametrize(
+    "make",
+    [Recording, lambda: wrap(Recording()), lambda: BackendSamplerV2(backend=CountingBackend(Recording()))],
+    ids=["bare", "wrapped", "sampler"],
+)
+def test_the_gates_of_a_device_bind_however_it_is_wrapped(make):
+    circuit = QuantumCircuit(1)
+    circuit.h(0)
+    circuit.measure_all()
+    with pytest.raises(InputError, match=r"has 'h' on qubits \[0\]"):
+        Sampler(make()).run([circuit])

@@ -340,7 +340,7 @@ def test_options_are_checked_against_pubs_and_backend_before_anything_runs():
 
 def test_what_the_mode_cannot_be_told_is_reported_with_the_rest():
     estimator = Estimator(forbidden, {"execution": {"run_options": {"method": "automatic"}}})
-    with pytest.raises(InputError, match="run_options"):
+    with pytest.raises(OptionsError, match="run_options"):
         estimator.run([(ghz(3), "ZZZ")])
     with pytest.raises(InputError) as error:
         estimator.run([(ghz(3), "ZZ")])

@@ -2,6 +2,7 @@
 
 import copy
 import threading
+import time
 import warnings
 
 import numpy as np
@@ -9,7 +10,7 @@ import pytest
 from qiskit import ClassicalRegister, QuantumCircuit, QuantumRegister, transpile
 from qiskit.circuit import Clbit, Parameter
 from qiskit.primitives import BackendSamplerV2, StatevectorSampler
-from qiskit.providers import BackendV2, JobStatus, JobV1
+from qiskit.providers import BackendV2, JobStatus, JobTimeoutError, JobV1
 from qiskit.providers.fake_provider import GenericBackendV2
 from qiskit.result import Result
 from qiskit_aer import AerSimulator
@@ -18,6 +19,7 @@ from qiskit_aer.noise import NoiseModel, ReadoutError
 from quell import Estimator, ExecutionError, InputError, OptionsError, SamplerOptions, wrap
 from quell.errors import CancelledError
 from quell.options.legacy import LegacyOptionsWarning
+from quell.primitives.wrapped import WrappedBackend
 from quell.testing.backends import CountingBackend, FailingBackend
 
 TWIRLED = {"twirling": {"enable_gates": True, "enable_measure": True}}
@@ -251,7 +253,47 @@ def test_a_result_says_where_it_is_from():
     assert {key: header[key] for key in bare} == bare
     assert header["clbit_labels"] == [["a", 0], ["b", 0], ["b", 1]]
     assert result.results[0].shots == 10
+    assert 0 < result.time_taken < 60
     assert Result.from_dict(result.to_dict()).get_counts() == result.get_counts()
+
+
+def test_messages_are_in_the_words_of_run():
+    device = GenericBackendV2(3, basis_gates=["cx", "rz", "sx", "x"], seed=1)
+    good = QuantumCircuit(1, 1)
+    good.measure(0, 0)
+    with pytest.raises(InputError) as error:
+        wrap(device).run([good, two_registers()])
+    assert {problem.path for problem in error.value.problems} == {"run_input[1].circuit"}
+
+
+def test_waiting_for_a_job_takes_no_longer_than_the_job():
+    started = time.monotonic()
+    job = wrap(AerSimulator()).run(two_registers(), shots=10)
+    job.wait_for_final_state()
+    assert job.in_final_state()
+    assert time.monotonic() - started < 4  # the base class would sleep for 5 s
+    failing = wrap(FailingBackend(fail_at=0)).run(two_registers())
+    failing.wait_for_final_state(timeout=30)
+    assert failing.status() is JobStatus.ERROR
+
+
+def test_waiting_for_a_job_calls_back_and_gives_up_in_time():
+    class Gated(CountingBackend):
+        opened = threading.Event()
+
+        def run(self, run_input, **options):
+            assert self.opened.wait(30)
+            return super().run(run_input, **options)
+
+    backend, calls = Gated(), []
+    job = wrap(backend).run(two_registers(), shots=10)
+    with pytest.raises(JobTimeoutError, match="still running after"):
+        job.wait_for_final_state(timeout=0.2, wait=0.05, callback=lambda *call: calls.append(call))
+    assert len(calls) >= 2
+    assert calls[0] == (job.job_id(), JobStatus.RUNNING, job)
+    backend.opened.set()
+    job.wait_for_final_state(timeout=30)
+    assert job.done()
 
 
 def test_a_failing_device_raises_from_the_job():
@@ -292,7 +334,7 @@ def test_a_wrapped_backend_looks_like_the_one_inside():
     assert isinstance(backend, BackendV2)
     assert backend.backend is inner
     assert backend.target is inner.target
-    assert backend.options is inner.options
+    assert backend.options == inner.options
     assert backend.dtm == inner.dtm
     assert backend.meas_map == inner.meas_map
     assert backend.coupling_map == inner.coupling_map
@@ -319,6 +361,45 @@ def test_shots_default_to_those_of_the_options():
     assert sum(counts_of(backend, shared_bits(), shots=5).values()) == 5
     with pytest.raises(InputError, match="shots"):
         backend.run(shared_bits(), shots=0)
+
+
+def shots_of(backend):
+    used = sum(counts_of(backend, shared_bits()).values())
+    assert backend.options.shots == used  # what code that asks is told
+    return used
+
+
+def test_a_script_that_gives_no_shots_keeps_its_number():
+    inner = AerSimulator(shots=60)
+    assert shots_of(wrap(AerSimulator())) == 1024
+    assert shots_of(wrap(inner)) == shots_of(wrap(inner, SamplerOptions())) == 60
+    assert shots_of(wrap(inner, TWIRLED)) == shots_of(wrap(wrap(inner), {"seed": 1})) == 60
+    assert shots_of(wrap(inner, {"default_shots": 4096})) == 4096  # set, though it is the default
+    assert shots_of(wrap(inner, shots=4096)) == 4096
+    numbers = {"enable_gates": True, "num_randomizations": 5, "shots_per_randomization": 3}
+    assert shots_of(wrap(inner, {"twirling": numbers})) == 15
+    backend = wrap(inner)
+    inner.set_options(shots=61)
+    assert shots_of(backend) == 61
+    backend.set_options(shots=50)
+    assert shots_of(backend) == 50
+    assert inner.options.shots == 61
+    backend.quell_options = {"default_shots": 30}
+    assert shots_of(backend) == 30
+
+
+class Silent(CountingBackend):
+    """A simulator that lists no options of `run`."""
+
+    def set_options(self, **fields):
+        pass
+
+
+def test_shots_are_those_of_the_sampler_where_the_backend_has_none():
+    backend = wrap(Silent())
+    assert shots_of(backend) == 4096
+    backend.set_options(shots=7)
+    assert shots_of(backend) == 7
 
 
 def test_options_are_copied_on_entry():
@@ -372,6 +453,26 @@ def test_legacy_keywords_are_translated_with_one_warning_that_shows_the_line():
     assert [warning.filename for warning in caught] == [__file__]
 
 
+@pytest.mark.parametrize("make", [wrap, WrappedBackend], ids=["wrap", "class"])
+def test_legacy_keys_of_options_are_translated_with_one_warning_that_shows_the_line(make):
+    with pytest.warns(LegacyOptionsWarning, match="shots = 100") as caught:
+        backend = make(AerSimulator(), {"shots": 100})
+    assert [warning.filename for warning in caught] == [__file__]
+    assert backend.quell_options.diff() == {"default_shots": 100}
+    with pytest.warns(LegacyOptionsWarning, match="shots = 50") as caught:
+        backend.quell_options = {"shots": 50, "twirling": {"enable_gates": True}}
+    assert [warning.filename for warning in caught] == [__file__]
+    assert backend.quell_options.diff() == {"default_shots": 50, "twirling": {"enable_gates": True}}
+    with pytest.warns(LegacyOptionsWarning) as caught:
+        make(AerSimulator(), optimization_level=3)
+    assert [warning.filename for warning in caught] == [__file__]
+
+
+def test_misspelt_keywords_are_met_with_those_of_run():
+    with pytest.raises(OptionsError, match="seed_simulatr: unknown keyword; did you mean 'seed_simulator'"):
+        wrap(AerSimulator()).run(shared_bits(), seed_simulatr=1)
+
+
 def test_todays_keywords_give_no_warning():
     with warnings.catch_warnings():
         warnings.simplefilter("error", LegacyOptionsWarning)
@@ -393,7 +494,7 @@ def test_what_is_no_backend_is_refused():
     with pytest.raises(InputError, match="must be a BackendV2"):
         wrap(StatevectorSampler())
     with pytest.raises(OptionsError):
-        wrap(AerSimulator(), {"resilience_level": 1})
+        wrap(AerSimulator(), {"no_such_option": 1})
 
 
 @pytest.mark.parametrize("options", [None, TWIRLED], ids=["bare", "twirled"])

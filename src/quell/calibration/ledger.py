@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import threading
 import time
-from concurrent.futures import Future, InvalidStateError
-from contextlib import suppress
+from concurrent.futures import Future
+from itertools import takewhile
 from typing import Any
 
-from ..errors import CalibrationError
+from ..options.group import same
 from .requirements import Requirement
 
 
@@ -17,93 +17,98 @@ class Entry:
 
     Attributes:
         requirement: What is learned, and with which effort.
-        job_id: The job that learns it.
+        job_id: The job that learns it,
+        number: and its place in the order of submission.
         conditions: How its circuits are run; what is learned holds under equal conditions only.
+        outcome: What was learned, once it is; cancelled if the job ended without.
     """
 
-    def __init__(self, requirement: Requirement, job_id: str, conditions: Any) -> None:
+    def __init__(self, requirement: Requirement, job_id: str, number: int, conditions: Any) -> None:
         self.requirement = requirement
         self.job_id = job_id
+        self.number = number
         self.conditions = conditions
-        self._outcome: Future[Any] = Future()
+        self.outcome: Future[Any] = Future()
         self._measured = 0.0
 
     def fulfil(self, calibration: Any) -> None:
         """Keep the outcome; its age counts from now."""
         self._measured = time.monotonic()
-        self._outcome.set_result(calibration)
+        self.outcome.set_result(calibration)
 
     def withdraw(self) -> None:
         """Say that there will be no outcome; does nothing if there is one."""
-        with suppress(InvalidStateError):
-            self._outcome.set_exception(CalibrationError(f"job {self.job_id} ended without learning it"))
+        self.outcome.cancel()
+
+    def replaces(self, requirement: Requirement, conditions: Any) -> bool:
+        """Return whether what is learned serves a requirement, and holds under some conditions."""
+        # Conditions last: comparing noise models takes long.
+        return self.requirement.serves(requirement) and same(self.conditions, conditions)
 
     @property
     def lost(self) -> bool:
         """Whether the job that was to learn it ended without."""
-        return self._outcome.done() and self._outcome.exception() is not None
+        return self.outcome.cancelled()
 
     def age(self, moment: float | None = None) -> float:
         """Return its age in seconds at a `moment` of the monotonic clock, now by default; 0 if not yet learned."""
-        if not self._outcome.done():
+        if not self.outcome.done():
             return 0.0
         return max(0.0, (time.monotonic() if moment is None else moment) - self._measured)
 
-    def wait(self, seconds: float) -> bool:
-        """Wait at most some seconds; return whether it is decided: learned or lost."""
-        with suppress(TimeoutError):
-            self._outcome.exception(seconds)
-        return self._outcome.done()
-
-    def calibration(self) -> Any:
-        """Return what was learned.
-
-        Raises:
-            CalibrationError: The job that was to learn it ended without.
-        """
-        return self._outcome.result()
-
 
 class Ledger:
-    """The entries of one session, in the order in which its jobs were submitted."""
+    """The entries of one session that may still be of use, in the order in which they were made."""
 
     def __init__(self) -> None:
         self._entries: list[Entry] = []
+        self._oldest = 0.0
         self._lock = threading.Lock()
 
-    def offers(self, conditions: Any, max_age: float) -> list[Entry]:
-        """Return what a new job may rely on, latest first: learned or still awaited, and not too old.
+    def find(
+        self,
+        requirement: Requirement,
+        conditions: Any,
+        number: int,
+        max_age: float,
+        moment: float | None = None,
+    ) -> Entry | None:
+        """Return the newest entry that a job may rely on, learned or still awaited; None if there is none.
 
-        Of entries for equal requirements the one with most effort is returned, and the latest of these.
+        Only what jobs submitted before it learn is looked at: none of these can wait for the job itself, and
+        the same sequence of jobs gives the same results. Entries that are older than any job accepts go.
 
         Args:
-            conditions: How the new job runs its circuits.
+            requirement: What the job must know.
+            conditions: How it runs its circuits.
+            number: Its place in the order of submission.
             max_age: Oldest age in seconds; 0 for nothing at all.
+            moment: When the age counts, on the monotonic clock; now by default.
         """
         if max_age <= 0:
-            return []
+            return None
         with self._lock:
+            self._oldest = max(self._oldest, max_age)
+            self._entries = [e for e in self._entries if not e.lost and e.age(moment) <= self._oldest]
             entries = self._entries[::-1]
-        best: dict[Requirement, Entry] = {}
         for entry in entries:
-            if entry.lost or entry.age() > max_age or not _equal(entry.conditions, conditions):
-                continue
-            later = best.get(entry.requirement)
-            if later is None or not later.requirement.serves(entry.requirement):
-                best[entry.requirement] = entry
-        return list(best.values())
+            recent = entry.number < number and entry.age(moment) <= max_age
+            if recent and entry.replaces(requirement, conditions):
+                return entry
+        return None
 
-    def promise(self, requirement: Requirement, job_id: str, conditions: Any) -> Entry:
+    def promise(self, requirement: Requirement, job_id: str, number: int, conditions: Any) -> Entry:
         """Enter what a job is going to learn."""
-        entry = Entry(requirement, job_id, conditions)
+        entry = Entry(requirement, job_id, number, conditions)
         with self._lock:
             self._entries.append(entry)
         return entry
 
-
-def _equal(one: Any, other: Any) -> bool:
-    """Return whether conditions are equal; those that cannot be compared, arrays for instance, are not."""
-    try:
-        return one is other or bool(one == other)
-    except Exception:
-        return False
+    def fulfil(self, entry: Entry, calibration: Any) -> None:
+        """Keep what was learned, and drop the entries before it that it can take the place of."""
+        entry.fulfil(calibration)
+        with self._lock:
+            before = list(takewhile(lambda e: e is not entry, self._entries))
+        useless = [e for e in before if entry.replaces(e.requirement, e.conditions)]
+        with self._lock:
+            self._entries = [e for e in self._entries if e not in useless]

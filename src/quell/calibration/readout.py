@@ -86,9 +86,9 @@ class TwirledReadout:
 
     num_qubits: int
     qubits: tuple[int, ...]
-    num_randomizations: int = field(eq=False)
-    shots: int = field(eq=False)
-    balanced: bool = field(eq=False, default=False)
+    num_randomizations: int
+    shots: int
+    balanced: bool = False
     target: Target | None = field(eq=False, default=None, repr=False)
 
     def merged(self, other: object) -> Self | None:
@@ -114,7 +114,8 @@ class TwirledReadout:
         """
         return (
             isinstance(other, TwirledReadout)
-            and self.merged(other) == self
+            and self.num_qubits == other.num_qubits
+            and set(self.qubits) >= set(other.qubits)
             and self.num_randomizations >= other.num_randomizations
             and self.num_randomizations * self.shots >= other.num_randomizations * other.shots
         )

@@ -1,7 +1,7 @@
 """Requirements: what must be known, how it is learned, and what comes out.
 
-A requirement is a hashable value. Fields that say *what* must be known take part in equality; those that
-say *how* it is learned do not, so that PUBs with different settings share one experiment.
+A requirement is a hashable value: what must be known, and the effort with which it is learned. `merged` lets PUBs
+with different settings share one experiment, `serves` lets a job use what another one found out.
 """
 
 from __future__ import annotations

@@ -21,8 +21,8 @@ from ..circuits.samples import Samples
 from ..options.resolved import ResolvedExecution
 from . import runner
 from .results import samples_of_result
-from .runner import Chunk, Collector, Progress, result_of
-from .simulated import checked_noise_model, is_aer, simulated_target
+from .runner import Chunk, Collector, Progress, derived_seed, result_of
+from .simulated import checked_noise_model, innermost, is_aer, simulated_target
 
 #: Gates of bound circuits submitted at a time.
 _BATCH_GATES: Final = 2_000_000
@@ -73,9 +73,9 @@ class BackendRunner:
         return target
 
     @property
-    def binding(self) -> bool:
-        """Whether the target's list of gates is all that runs."""
-        return self.simulated is not None or not self.takes_binds
+    def checked_target(self) -> Target | None:
+        """The target if its gates are all that runs: simulators run more, however they are wrapped."""
+        return self.simulated if is_aer(innermost(self.backend)) else self.target
 
     @property
     def takes_binds(self) -> bool:
@@ -154,6 +154,16 @@ class BackendRunner:
         touched = len(other.touched_indices) or len(program.touched_indices)
         return other.shots == program.shots and not (self.takes_binds and touched)
 
+    def fixed_seed(self, seed: int | None) -> int | None:
+        """Return the seed of the shots of every job's first run, None if they follow from the job's own `seed`.
+
+        Options fix it, or the backend has one itself and the job none. Data of one job would then repeat the
+        shots of another one's calibration, so such jobs must not share any.
+        """
+        own = getattr(self.backend.options, "seed_simulator", None) if seed is None else None
+        fixed = own if self.seed_simulator is None else self.seed_simulator
+        return int(fixed) if isinstance(fixed, (int, np.integer)) else None
+
     def _next_seed(self, seed: int | None) -> int | None:
         """Return the seed of the next run's shots, None to leave it to the backend.
 
@@ -162,13 +172,12 @@ class BackendRunner:
         `run` again for what it lacks.
         """
         number, self._submitted = self._submitted, self._submitted + 1
-        asked = self.seed_simulator
-        if asked is None and "seed_simulator" in self.backend.options:
-            if seed is not None:
-                return _derived(seed, number)
-            own = self.backend.options.seed_simulator
-            asked = own if isinstance(own, int) and number else None
-        return _derived(asked, number) if number and asked is not None else asked
+        fixed = self.fixed_seed(seed)
+        if fixed is not None:
+            return derived_seed(fixed, number) if number else fixed
+        if seed is None or "seed_simulator" not in self.backend.options:
+            return None
+        return derived_seed(seed, number)
 
     def _submit(
         self, batch: Batch, programs: Sequence[Program], forms: dict[int, Any], seed: int | None
@@ -198,7 +207,3 @@ class BackendRunner:
         if any(binds):
             options["parameter_binds"] = binds
         return self.backend.run(circuits, **options)
-
-
-def _derived(seed: int, number: int) -> int:
-    return int(np.random.SeedSequence([seed, number]).generate_state(1)[0] >> 1)

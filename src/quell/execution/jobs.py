@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import atexit
 import threading
 import uuid
 from collections.abc import Callable, Mapping
 from concurrent.futures import CancelledError as FutureCancelled
-from concurrent.futures import Future
-from typing import Any
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from contextlib import suppress
+from datetime import datetime
+from typing import Any, Final
 
 import numpy as np
 from qiskit.primitives import BasePrimitiveJob, PrimitiveResult
@@ -24,9 +27,23 @@ from .runner import Progress, Runner
 
 Finish = Callable[[list[Any], Mapping[str, Any]], PrimitiveResult[Any]]
 
+#: The jobs that have not ended: the program waits for them.
+_UNENDED: Final[set[Future[Any]]] = set()
+
+
+def _wait_for_jobs() -> None:
+    for future in list(_UNENDED):
+        with suppress(FutureCancelled):
+            future.exception()
+
+
+# `concurrent.futures` waits for its threads too, but has stopped all pools by then, also those of simulators: a job
+# could begin nothing. What is registered later is called earlier. The public `atexit` is called after both.
+getattr(threading, "_register_atexit", atexit.register)(_wait_for_jobs)
+
 
 class Job(BasePrimitiveJob[PrimitiveResult[Any], JobStatus]):
-    """A plan being run.
+    """A plan being run on another thread. A program does not end before its jobs have ended.
 
     `result()` returns, raises the run's error, or raises `TimeoutError` and leaves the job running.
 
@@ -39,7 +56,11 @@ class Job(BasePrimitiveJob[PrimitiveResult[Any], JobStatus]):
         environment: How it is logged, marked and limited.
         exchange: What it shares with other jobs.
         rng: Draws the experiments for what other jobs should have learned and did not.
+        backend: What the circuits run on.
+        session_id: Id of the session or batch that it belongs to.
     """
+
+    _future: Future[PrimitiveResult[Any]]
 
     def __init__(
         self,
@@ -52,10 +73,15 @@ class Job(BasePrimitiveJob[PrimitiveResult[Any], JobStatus]):
         environment: ResolvedEnvironment | None = None,
         exchange: Exchange | None = None,
         rng: np.random.Generator | None = None,
+        backend: Any = None,
+        session_id: str | None = None,
     ) -> None:
         super().__init__(str(uuid.uuid4()))
         environment = environment or ResolvedEnvironment("WARNING", (), None)
         self._finish = finish
+        self._backend = backend
+        self._session_id = session_id
+        self._created = datetime.now().astimezone()
         self._tags = environment.job_tags
         self._log = JobLog(self._job_id, environment.log_level)
         self._exchange = exchange or Exchange()
@@ -70,7 +96,6 @@ class Job(BasePrimitiveJob[PrimitiveResult[Any], JobStatus]):
             progress=progress,
             limit=environment.max_execution_time,
         )
-        self._future: Future[PrimitiveResult[Any]] = Future()
         total = cost(plan)
         self._log.info(f"planned {total.circuits} circuits, {total.shots} shots")
         for entry in self._exchange.taken:
@@ -82,6 +107,20 @@ class Job(BasePrimitiveJob[PrimitiveResult[Any], JobStatus]):
     def tags(self) -> tuple[str, ...]:
         """The tags of `options.environment.job_tags`."""
         return self._tags
+
+    @property
+    def session_id(self) -> str | None:
+        """Id of the session or batch that the job belongs to, None without one."""
+        return self._session_id
+
+    @property
+    def creation_date(self) -> datetime:
+        """When the job was submitted."""
+        return self._created
+
+    def backend(self) -> Any:
+        """Return the backend, sampler or function that the circuits run on."""
+        return self._backend
 
     def logs(self) -> str:
         """Return what the job has to say, from the level `options.environment.log_level` on, one line each."""
@@ -112,8 +151,32 @@ class Job(BasePrimitiveJob[PrimitiveResult[Any], JobStatus]):
         except TimeoutError:
             if self._future.done():  # it ended just now, or this is how it ended
                 return self._future.result()
-            state = "running" if self._future.running() else "queued"
-            raise TimeoutError(f"job {self._job_id} is still {state} after {timeout} s") from None
+            raise self._too_early(timeout) from None
+
+    def wait_for_final_state(self, timeout: float | None = None) -> None:
+        """Wait until the job has ended, well or not.
+
+        Raises:
+            TimeoutError: It has not after `timeout` seconds; it goes on.
+        """
+        with suppress(FutureCancelled, TimeoutError):
+            self._future.exception(timeout)
+        if not self._future.done():
+            raise self._too_early(timeout)
+
+    def _too_early(self, timeout: float | None) -> TimeoutError:
+        state = "running" if self._future.running() else "queued"
+        return TimeoutError(f"job {self._job_id} is still {state} after {timeout} s")
+
+    def error_message(self) -> str | None:
+        """Return why there is no result, once the job has ended without; else None."""
+        if not self._future.done():
+            return None
+        try:
+            self.result()
+        except BaseException as error:  # whatever the run raised
+            return str(error)
+        return None
 
     def status(self) -> JobStatus:
         """Return the status."""
@@ -145,8 +208,9 @@ class Job(BasePrimitiveJob[PrimitiveResult[Any], JobStatus]):
         return self._future.done()
 
     def cancel(self) -> bool:
-        """Ask the job to stop before its next chunk; return whether it had not ended.
+        """Ask the job to stop before its next run of the device; return whether it had not ended.
 
+        A run that has begun is asked to stop too, which simulators do not do.
         What was measured until then is in the `partial` of the error that `result` raises.
         """
         if self._future.done():
@@ -159,28 +223,26 @@ class Job(BasePrimitiveJob[PrimitiveResult[Any], JobStatus]):
 
     # --- running ----------------------------------------------------------------------------
 
-    def start(self) -> None:
-        """Run on a thread of its own."""
-        self._future.set_running_or_notify_cancel()
-        threading.Thread(target=self._work, name=f"quell-{self._job_id[:8]}", daemon=True).start()
+    def start(self, executor: Executor | None = None) -> None:
+        """Run as soon as `executor` has a thread; by default on a thread of its own."""
+        pool = executor or ThreadPoolExecutor(1, f"quell-{self._job_id[:8]}")
+        self._future = pool.submit(self._work)
+        _UNENDED.add(self._future)
+        self._future.add_done_callback(_UNENDED.discard)
+        if executor is None:
+            pool.shutdown(wait=False)
 
-    def work(self) -> None:
-        """Run on this thread, unless the job was cancelled before."""
-        if self._future.set_running_or_notify_cancel():
-            self._work()
-
-    def _work(self) -> None:
+    def _work(self) -> PrimitiveResult[Any]:
         try:
             combined = self._run.execute()
             result = self._finish(combined, {**self._run.facts(), "job_tags": list(self._tags)})
-        except BaseException as error:  # handed to whoever asks for the result
+        except BaseException as error:  # for who asks for the result
             self._exchange.withdraw()
             say = self._log.warning if isinstance(error, InterruptedError) else self._log.error
             say(f"{type(error).__name__}: {error}")
-            self._future.set_exception(error)
-        else:
-            for index, pub_result in enumerate(result):
-                if "warning" in pub_result.metadata:
-                    self._log.warning(f"pubs[{index}]: {pub_result.metadata['warning']}")
-            self._log.info(f"finished after {self._run.seconds:.3g} s")
-            self._future.set_result(result)
+            raise
+        for index, pub_result in enumerate(result):
+            if "warning" in pub_result.metadata:
+                self._log.warning(f"pubs[{index}]: {pub_result.metadata['warning']}")
+        self._log.info(f"finished after {self._run.seconds:.3g} s")
+        return result

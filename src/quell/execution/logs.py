@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from contextlib import suppress
 from datetime import datetime
 
 #: Handlers and levels belong to the program that uses quell; without any, nothing is printed.
@@ -47,4 +48,5 @@ class JobLog:
         if level >= self._least:
             moment = datetime.now().astimezone().isoformat(timespec="milliseconds")
             self._lines.append(f"{moment} {logging.getLevelName(level)}: {message}")
-        _LOGGER.log(level, "job %s: %s", self._job_id, message, extra={"job_id": self._job_id})
+        with suppress(Exception):  # a handler that raises must not decide how a job ends
+            _LOGGER.log(level, "job %s: %s", self._job_id, message, extra={"job_id": self._job_id})

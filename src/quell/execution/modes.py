@@ -6,17 +6,17 @@ import re
 import threading
 import time
 import uuid
+import weakref
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextvars import ContextVar
 from datetime import datetime
-from types import TracebackType
 from typing import Any, ClassVar, Final, Self
 
 from ..calibration.ledger import Ledger
 from ..errors import ExecutionError, InputError, Problem
 from .adapters import runner_for
 from .jobs import Job
-from .workers import Workers
 
 #: The modes whose `with` blocks the code is in, innermost last. New threads start outside of all of them.
 _ACTIVE: ContextVar[tuple[ExecutionMode, ...]] = ContextVar("quell_active_modes", default=())
@@ -42,7 +42,10 @@ class ExecutionMode:
     """What `Session` and `Batch` have in common.
 
     Closing, also by the end of the `with` block, means that no new jobs are accepted; those that were
-    submitted go on, and their results stay available.
+    submitted go on, and their results stay available. The end of the program waits for them.
+
+    Attributes:
+        num_jobs: How many jobs were submitted so far.
     """
 
     _kind: ClassVar[str]
@@ -51,12 +54,14 @@ class ExecutionMode:
         self._runs_on = _checked_backend(backend)
         self._max_time = _seconds(max_time)
         self._session_id = str(uuid.uuid4())
-        self._workers = Workers(num_workers, f"quell-{self._kind}-{self._session_id[:8]}")
+        self._executor = ThreadPoolExecutor(num_workers, f"quell-{self._kind}-{self._session_id[:8]}")
         self._created = datetime.now().astimezone()
         self._ledger = Ledger()
         self._first: float | None = None
         self._closed = False
-        self._jobs: list[Job] = []
+        self.num_jobs = 0
+        #: Weak: a long session must not keep the plans, samples and results of all its jobs.
+        self._jobs: list[weakref.ref[Job]] = []
         # Two locks: planning is done in the order of submission, and who looks at the jobs does not wait for it.
         self._order = threading.RLock()
         self._lock = threading.Lock()
@@ -78,9 +83,9 @@ class ExecutionMode:
 
     @property
     def jobs(self) -> tuple[Job, ...]:
-        """The jobs, in the order in which they were submitted."""
+        """The jobs that have not ended or that somebody still has, in the order in which they were submitted."""
         with self._lock:
-            return tuple(self._jobs)
+            return tuple(job for ref in self._jobs if (job := ref()) is not None)
 
     def backend(self) -> str:
         """Return the name of the backend, as the vendor's class does; `runs_on` is the backend itself."""
@@ -88,10 +93,9 @@ class ExecutionMode:
 
     def status(self) -> str:
         """Return "Pending", "In progress, accepting new jobs", "In progress, not accepting new jobs" or "Closed"."""
-        jobs = self.jobs
         if self._refusal() is None:
-            return "In progress, accepting new jobs" if jobs else "Pending"
-        ended = all(job.in_final_state() for job in jobs)
+            return "In progress, accepting new jobs" if self.num_jobs else "Pending"
+        ended = all(job.in_final_state() for job in self.jobs)
         return "Closed" if ended else "In progress, not accepting new jobs"
 
     def details(self) -> dict[str, Any]:
@@ -102,7 +106,7 @@ class ExecutionMode:
             "backend_name": self.backend(),
             "max_time": self._max_time,
             "accepting_jobs": self._refusal() is None,
-            "num_jobs": len(self.jobs),
+            "num_jobs": self.num_jobs,
             "created": self._created.isoformat(timespec="milliseconds"),
         }
 
@@ -110,9 +114,10 @@ class ExecutionMode:
         """Accept no new jobs; those that were submitted go on."""
         with self._order:
             self._closed = True
+            self._executor.shutdown(wait=False)
 
     def cancel(self) -> None:
-        """Accept no new jobs, and cancel all that have not ended."""
+        """Accept no new jobs, and cancel all that have not ended; see `Job.cancel`."""
         self.close()
         # Last first, so that none starts because one before it was cancelled.
         for job in reversed(self.jobs):
@@ -129,10 +134,11 @@ class ExecutionMode:
             if refusal:
                 raise ExecutionError(f"{self!r}: {refusal}")
             job = make(self)
+            job.start(self._executor)
             with self._lock:
                 self._first = time.monotonic() if self._first is None else self._first
-                self._jobs.append(job)
-            self._workers.submit(job)
+                self.num_jobs += 1
+                self._jobs = [ref for ref in self._jobs if ref() is not None] + [weakref.ref(job)]
         return job
 
     def _refusal(self) -> str | None:
@@ -140,26 +146,16 @@ class ExecutionMode:
         kind = type(self).__name__
         if self._closed:
             return f"is closed; make a new {kind}, or run before its `with` block ends"
-        if (
-            self._max_time is not None
-            and self._first is not None
-            and time.monotonic() - self._first > self._max_time
-        ):
-            return (
-                f"max_time: {self._max_time} s have passed since its first job; make a new {kind} or raise it"
-            )
-        return None
+        seconds = 0.0 if self._first is None else time.monotonic() - self._first
+        if self._max_time is None or seconds <= self._max_time:
+            return None
+        return f"max_time: {self._max_time} s have passed since its first job; make a new {kind} or raise it"
 
     def __enter__(self) -> Self:
         _ACTIVE.set((*_ACTIVE.get(), self))
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         # The last entry of this one; no token, because a generator may leave in another context.
         active = list(_ACTIVE.get())
         if self in active:
@@ -173,6 +169,11 @@ class ExecutionMode:
 
 class Session(ExecutionMode):
     """Jobs that run one after another, in the order in which they were submitted.
+
+    They share calibrations, as long as the options that they and the backend have at submission are equal. A noise
+    model that is changed in place is not seen: set a new one. Jobs with the same fixed seed of the device share
+    none, because their shots would repeat those of the calibration. The seed inside of a sampler or function cannot
+    be seen: give it none, or set ``options.calibration.max_age = 0``.
 
     Args:
         backend: A `BackendV2`, a `BaseSamplerV2`, or a function of a list of `SamplerPub`.
@@ -197,7 +198,7 @@ class Session(ExecutionMode):
 class Batch(ExecutionMode):
     """Jobs that run at the same time, started in the order in which they were submitted.
 
-    Backends and functions are then called by several threads at once.
+    Backends and functions are then called by several threads at once. Calibrations are shared as in a `Session`.
 
     Args:
         backend: A `BackendV2`, a `BaseSamplerV2`, or a function of a list of `SamplerPub`.

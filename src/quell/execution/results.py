@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
@@ -32,7 +33,7 @@ def samples_of_result(
         circuit = programs[chunk.program].template.circuit
         last = first + chunk.stop - chunk.start
         num_bytes = -(-circuit.num_clbits // 8)
-        packed = [_packed(result.data(index), num_bytes) for index in range(first, last)]
+        packed = [_packed(result.data(index), circuit.num_clbits) for index in range(first, last)]
         shots = np.array([len(rows) for rows in packed], dtype=np.int64)
         if not shots.any():
             raise RuntimeError("no experiment returned any counts")
@@ -43,24 +44,37 @@ def samples_of_result(
         first = last
 
 
-def _packed(data: Mapping[str, Any], num_bytes: int) -> NDArray[np.uint8]:
-    """Return the outcomes of an experiment as one row of packed bits a shot, uint8 ``(shots, num_bytes)``.
+def _packed(data: Mapping[str, Any], num_bits: int) -> NDArray[np.uint8]:
+    """Return the outcomes of an experiment as one row of packed bits a shot, uint8 ``(shots, bytes)``.
 
     Where the outcome of every shot was asked for, shots keep their order; counts have none.
     """
     memory, counts = data.get("memory"), data.get("counts", {})
     if memory is not None and len(memory) and isinstance(memory[0], str):
-        keys = b"".join(_key(key).to_bytes(num_bytes, "big") for key in memory)
-        return np.frombuffer(keys, dtype=np.uint8).reshape(len(memory), num_bytes)
-    keys = b"".join(_key(key).to_bytes(num_bytes, "big") for key in counts)
-    rows = np.frombuffer(keys, dtype=np.uint8).reshape(len(counts), num_bytes)
-    return np.repeat(rows, np.fromiter(counts.values(), dtype=np.int64, count=len(counts)), axis=0)
+        return _rows(memory, num_bits)
+    for key, count in counts.items():
+        if not (isinstance(count, Real) and float(count).is_integer() and float(count) >= 0):
+            rule = f"outcome {key!r} has count {count!r}, which is not a number of shots"
+            raise RuntimeError(f"{rule}; the backend must return counts, not probabilities")
+    return np.repeat(
+        _rows(counts, num_bits), np.fromiter(counts.values(), dtype=np.int64, count=len(counts)), axis=0
+    )
+
+
+def _rows(keys: Collection[Any], num_bits: int) -> NDArray[np.uint8]:
+    num_bytes = -(-num_bits // 8)
+    outcomes = [_key(key) for key in keys]
+    for key, outcome in zip(keys, outcomes, strict=True):
+        if outcome >> num_bits:
+            raise RuntimeError(f"outcome {key!r} does not fit the {num_bits} classical bits of its circuit")
+    packed = b"".join(outcome.to_bytes(num_bytes, "big") for outcome in outcomes)
+    return np.frombuffer(packed, dtype=np.uint8).reshape(len(outcomes), num_bytes)
 
 
 def _key(key: Any) -> int:
-    """Read a hexadecimal or binary outcome, with or without spaces between registers."""
-    if isinstance(key, int):
-        return key
+    """Read a hexadecimal or binary outcome, with or without spaces between registers, or a number."""
+    if isinstance(key, Integral):
+        return int(key)
     text = key.replace(" ", "")
     return int(text, 16) if text[:2] in ("0x", "0X") else int(text, 2)
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -17,11 +18,6 @@ from ..pipeline import Plan, combine, cost, learned, leaves, relearning
 from .exchange import Exchange
 from .logs import JobLog
 from .runner import Chunk, Partial, Progress, Runner
-
-
-def derived_seed(seed: int | None, number: int) -> int | None:
-    """Return a seed for shots that must not be those that `seed` itself gives; None for None."""
-    return None if seed is None else int(np.random.SeedSequence([seed, number]).generate_state(1)[0])
 
 
 class Run:
@@ -97,47 +93,54 @@ class Run:
         self.cancelled.set()
 
     def _run(self) -> list[Any]:
-        exchange = self._exchange
-        self._learn_anew(exchange.unusable())
-        samples = self._measure(leaves(self.plan), self._seed)
-        self.samples = samples
-        known = learned(self.plan, samples)
-        exchange.give(known)
-        lost = exchange.lost(self.cancelled)
-        if lost is None:
-            raise self._stopped(Partial(_whole(samples, 0)))
-        if lost:
-            self.samples = None  # the plan grows
-            new = self._learn_anew(lost)
-            # Another seed, lest a simulator repeat the shots that the data has.
-            extra = self._measure(new, derived_seed(self._seed, 0), samples)
-            self.samples = samples = extra + samples
+        samples: list[Samples] = []
+        known: dict[Any, Any] = {}
+        self._learn_anew(self._exchange.missing(self._started) or {})
+        programs = leaves(self.plan)
+        while True:
+            self.samples = samples = self._measure(programs, samples) + samples
             known = learned(self.plan, samples, known)
-            exchange.give(known)
-        known.update(exchange.calibrations())
-        return combine(self.plan, samples, known)
+            self._exchange.give(known)
+            missing = self._exchange.missing(self._started, self.cancelled)
+            if missing is None:
+                raise self._stopped(Partial(_whole(samples, 0)))
+            if not missing:
+                return combine(self.plan, samples, {**known, **self._exchange.calibrations()})
+            self.samples = None  # the plan grows
+            programs = self._learn_anew(missing)
 
-    def _measure(
-        self, programs: list[Program], seed: int | None, before: Sequence[Samples] = ()
-    ) -> list[Samples]:
+    def _measure(self, programs: list[Program], before: Sequence[Samples]) -> list[Samples]:
         """Run programs, whose places in the plan are in front of those of the samples measured before."""
 
         def progress(done: int, total: int) -> None:
             self._log.debug(f"{done} of {total} circuits measured")
             if self._progress is not None:
-                self._progress(done, total)
+                try:
+                    self._progress(done, total)
+                except Exception as error:  # not the device's: what it measures must not be lost for it
+                    self._progress = None
+                    why = f"it raised {type(error).__name__}: {error}"
+                    self._log.warning(f"progress: is not called any more, because {why}")
 
         try:
-            return self._runner.run(programs, seed=seed, progress=progress, cancelled=self.cancelled)
+            return self._runner.run(programs, seed=self._seed, progress=progress, cancelled=self.cancelled)
         except ExecutionError as error:
-            if isinstance(error.partial, Partial):
-                error.partial = Partial(error.partial.chunks + _whole(before, len(programs)))
-            if isinstance(error, CancelledError) and self._late:
-                raise self._stopped(error.partial) from error
+            error.partial = Partial(error.partial.chunks + _whole(before, len(programs)))
+            self._keep_calibrations(error.partial)
+            if isinstance(error, CancelledError):
+                raise self._stopped(error.partial) from None
             raise
 
-    def _stopped(self, partial: Any) -> CancelledError:
-        done = sum(c.stop - c.start for c, _ in partial.chunks) if isinstance(partial, Partial) else 0
+    def _keep_calibrations(self, partial: Partial) -> None:
+        """Give other jobs what was learned before the data failed."""
+        experiments = Plan(self.plan.experiments, ())
+        samples = partial.samples(leaves(experiments))
+        if samples is not None:
+            with suppress(Exception):  # what stopped the run is to be reported
+                self._exchange.give(learned(experiments, samples))
+
+    def _stopped(self, partial: Partial) -> CancelledError:
+        done = sum(c.stop - c.start for c, _ in partial.chunks)
         why = f"options.max_execution_time: is {self._limit} s, and they have passed" if self._late else ""
         return CancelledError(
             f"{why or 'the job was cancelled'}; {done} of {cost(self.plan).circuits} circuits were measured, "
@@ -145,17 +148,14 @@ class Run:
             partial,
         )
 
-    def _learn_anew(self, entries: Sequence[Entry]) -> list[Program]:
+    def _learn_anew(self, missing: Mapping[Any, Entry]) -> list[Program]:
         """Take into the plan what cannot be had from other jobs; return the new programs, first of the plan's."""
-        if not entries:
-            return []
-        for entry in entries:
+        for requirement, entry in missing.items():
             why = "ended without" if entry.lost else f"learned it {entry.age():.3g} s ago, which is too long"
-            self._log.info(f"learns anew, because job {entry.job_id} {why}: {entry.requirement.describe()}")
-        requirements = [entry.requirement for entry in entries]
+            self._log.info(f"learns anew, because job {entry.job_id} {why}: {requirement.describe()}")
         before = len(leaves(self.plan))
-        self.plan = relearning(self.plan, requirements, self._rng)
-        self._exchange.promise(requirements)
+        self.plan = relearning(self.plan, missing, self._rng)
+        self._exchange.promise(missing)
         programs = leaves(self.plan)
         return programs[: len(programs) - before]
 
@@ -166,6 +166,7 @@ class Run:
             "circuits": total.circuits,
             "shots": total.shots,
             "calibration_shots": total.calibration_shots,
+            "time_taken": self.seconds,
             "shared_calibrations": self._exchange.facts(self._started),
         }
 

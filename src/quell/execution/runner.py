@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
+from concurrent.futures import CancelledError as FutureCancelled
 from concurrent.futures import Future
 from contextlib import suppress
 from typing import Any, Final, Protocol
 
+import numpy as np
 from attrs import frozen
 from qiskit.transpiler import Target
 
@@ -17,7 +19,7 @@ from ..errors import CancelledError, ExecutionError
 
 #: Bytes of parameter values rendered at a time; read as `runner.CHUNK_BYTES`, so it can be changed here.
 CHUNK_BYTES = 64 * 2**20
-#: Seconds after which a runner that waits for the device sees that it was cancelled.
+#: Seconds after which a job that waits sees that it was cancelled.
 _PATIENCE: Final = 0.05
 
 Progress = Callable[[int, int], None]
@@ -35,8 +37,8 @@ class Runner(Protocol):
         """What the device can do, None if unknown."""
 
     @property
-    def binding(self) -> bool:
-        """Whether the target's list of gates is all that runs; simulators often run more."""
+    def checked_target(self) -> Target | None:
+        """What circuits must fit, None if nothing is known to bind: simulators run more than they list."""
 
     def run(
         self, programs: Sequence[Program], *, seed: int | None, progress: Progress, cancelled: threading.Event
@@ -64,6 +66,16 @@ class Partial:
     """What a failed or cancelled run measured: chunks and their samples."""
 
     chunks: tuple[tuple[Chunk, Samples], ...]
+
+    def samples(self, programs: Sequence[Program]) -> list[Samples] | None:
+        """Return the samples of the run's first `programs`, their chunks joined; None if they are not complete."""
+        parts: list[list[tuple[int, Samples]]] = [[] for _ in programs]
+        for chunk, samples in self.chunks:
+            if chunk.program < len(programs):
+                parts[chunk.program].append((chunk.start, samples))
+        if any(sum(len(s.shots) for _, s in p) < q.num_members for p, q in zip(parts, programs, strict=True)):
+            return None
+        return [Samples.concatenate([s for _, s in sorted(p, key=lambda pair: pair[0])]) for p in parts]
 
 
 class Collector:
@@ -95,10 +107,7 @@ class Collector:
 
     def cancel(self) -> CancelledError:
         """Return the error to raise when cancelled, with what was measured."""
-        return CancelledError(
-            f"the job was cancelled after {self.done} of {self._total} circuits; what was measured is in .partial",
-            Partial(tuple(self.parts)),
-        )
+        return CancelledError("cancelled; what was measured is in .partial", Partial(tuple(self.parts)))
 
     @property
     def complete(self) -> bool:
@@ -107,18 +116,24 @@ class Collector:
 
     def samples(self) -> list[Samples]:
         """Return the samples of each program, its chunks joined in order."""
-        parts: list[list[tuple[int, Samples]]] = [[] for _ in self._programs]
-        for chunk, samples in self.parts:
-            parts[chunk.program].append((chunk.start, samples))
-        return [Samples.concatenate([s for _, s in sorted(p, key=lambda pair: pair[0])]) for p in parts]
+        samples = Partial(tuple(self.parts)).samples(self._programs)
+        assert samples is not None, "only complete runs are read"
+        return samples
 
 
-def chunks_of(programs: Sequence[Program], size: Callable[[int], int]) -> Iterator[Chunk]:
-    """Cut programs into chunks of at most ``size(index of the program)`` members, at least one."""
-    for index, program in enumerate(programs):
-        step = max(1, size(index))
-        for start in range(0, program.num_members, step):
-            yield Chunk(index, start, min(start + step, program.num_members))
+def derived_seed(seed: int, number: int) -> int:
+    """Return a seed for shots that must not be those that `seed` itself gives."""
+    return int(np.random.SeedSequence([seed, number]).generate_state(1)[0] >> 1)
+
+
+def settled(future: Future[Any], cancelled: threading.Event) -> bool:
+    """Wait until a future has an outcome; return whether it has one, which it may not if `cancelled` is set."""
+    while not future.done():
+        if cancelled.is_set():
+            return False
+        with suppress(TimeoutError, FutureCancelled):
+            future.exception(_PATIENCE)
+    return True
 
 
 def result_of(job: Any, cancelled: threading.Event) -> Any | None:
@@ -138,14 +153,7 @@ def result_of(job: Any, cancelled: threading.Event) -> Any | None:
             answer.set_exception(error)
 
     threading.Thread(target=work, name="quell-result", daemon=True).start()
-    while True:
-        try:
-            return answer.result(timeout=_PATIENCE)
-        except TimeoutError:
-            if answer.done():  # it is the job that says so, or it ended just now
-                return answer.result()
-            if cancelled.is_set():
-                return _rescued(job)
+    return answer.result() if settled(answer, cancelled) else _rescued(job)
 
 
 def _rescued(job: Any) -> Any | None:

@@ -16,7 +16,8 @@ from ..circuits.parametric import ParametricForm
 from ..circuits.program import Program
 from ..circuits.samples import Samples
 from . import runner
-from .runner import Chunk, Collector, Progress, chunks_of, result_of
+from .runner import Chunk, Collector, Progress, result_of
+from .simulated import innermost, is_aer
 
 SamplerFunction = Callable[[list[SamplerPub]], Sequence[Any]]
 
@@ -28,7 +29,7 @@ class CallableRunner:
     function: Callable[[list[SamplerPub]], Any]
     name: str = "callable"
     target: Target | None = None
-    binding: bool = True
+    checked_target: Target | None = None
 
     def run(
         self, programs: Sequence[Program], *, seed: int | None, progress: Progress, cancelled: threading.Event
@@ -49,16 +50,20 @@ class CallableRunner:
     def _batches(self, programs: Sequence[Program]) -> Iterator[list[Chunk]]:
         """Cut programs into calls whose parameter values fit in memory."""
         batch: list[Chunk] = []
-        size_of_batch = 0
-        for chunk in chunks_of(
-            programs, lambda i: runner.CHUNK_BYTES // (8 * max(1, len(programs[i].touched_indices) * 3))
-        ):
-            size = (chunk.stop - chunk.start) * max(1, len(programs[chunk.program].touched_indices)) * 24
-            if batch and size_of_batch + size > runner.CHUNK_BYTES:
-                yield batch
-                batch, size_of_batch = [], 0
-            batch.append(chunk)
-            size_of_batch += size
+        room = runner.CHUNK_BYTES
+        for index, program in enumerate(programs):
+            size = 8 * 3 * max(1, len(program.touched_indices))  # three angles a dressing
+            start = 0
+            while start < program.num_members:
+                fits = max(room // size, 0 if batch else 1)
+                if fits < 1:
+                    yield batch
+                    batch, room = [], runner.CHUNK_BYTES
+                    continue
+                stop = min(program.num_members, start + fits)
+                batch.append(Chunk(index, start, stop))
+                room -= (stop - start) * size
+                start = stop
         if batch:
             yield batch
 
@@ -94,9 +99,10 @@ class SamplerRunner(CallableRunner):
     """Runs programs through a `BaseSamplerV2`."""
 
     def __init__(self, sampler: BaseSamplerV2) -> None:
-        backend = getattr(sampler, "backend", None) or getattr(sampler, "_backend", None)
+        backend = innermost(sampler)
         target = getattr(backend, "target", None)
-        super().__init__(sampler.run, type(sampler).__name__, target if isinstance(target, Target) else None)
+        target = target if isinstance(target, Target) else None
+        super().__init__(sampler.run, type(sampler).__name__, target, None if is_aer(backend) else target)
 
     def _results(self, pubs: list[SamplerPub], cancelled: threading.Event) -> Any:
         """Return one result per PUB, None if the job was cancelled before it had any."""

@@ -25,6 +25,16 @@ def is_aer(backend: Any) -> bool:
     return aer is not None and isinstance(backend, aer.backends.aerbackend.AerBackend)
 
 
+def innermost(mode: Any) -> Any:
+    """Return what runs the circuits in the end: the backend inside of samplers and of backends around backends.
+
+    Whatever has a backend inside calls it ``backend``, or ``_backend`` like the samplers of Aer.
+    """
+    inside = (getattr(mode, name, None) for name in ("backend", "_backend"))
+    backend = next((b for b in inside if isinstance(b, BackendV2)), None)
+    return mode if backend is None else innermost(backend)
+
+
 def simulated_target(execution: ResolvedExecution, backend: BackendV2) -> Target | None:
     """Return the target that ``coupling_map`` and ``basis_gates`` describe, None where they are not given.
 

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from difflib import get_close_matches
 from enum import Enum
 from numbers import Integral, Real
-from typing import Any, TypeAlias
+from typing import Any, Final, TypeAlias
 
 Check: TypeAlias = Callable[[Any], Any]
 
@@ -123,11 +123,12 @@ def pairs(value: Any) -> tuple[tuple[int, int], ...] | None:
     def convert(value: Any) -> tuple[tuple[int, ...], ...]:
         edges = value.get_edges() if hasattr(value, "get_edges") else value
         found = tuple(tuple(_integer(plain(q), 0) for q in _items(pair)) for pair in _items(edges))
-        if any(len(pair) != 2 for pair in found):
+        if any(len(set(pair)) != 2 or len(pair) != 2 for pair in found):
             raise ValueError
         return found
 
-    checked: tuple[tuple[int, int], ...] | None = _check("a list of pairs of qubits", convert, (None,))(value)
+    check = _check("a list of pairs of qubits, each of two different ones", convert, (None,))
+    checked: tuple[tuple[int, int], ...] | None = check(value)
     return checked
 
 
@@ -215,11 +216,21 @@ def choices(*names: str) -> Check:
     return check
 
 
+#: Arguments of ``backend.run`` that follow from the PUBs.
+_PLANNED: Final[Mapping[str, str]] = {
+    "shots": "set default_shots, or give shots or a precision to run()",
+    **dict.fromkeys(
+        ("run_input", "circuits", "parameter_binds"), "give circuits and values to run() as PUBs"
+    ),
+}
+
+
 def keywords(value: Any) -> dict[str, Any]:
     """Return a copy of keyword arguments for `backend.run`."""
-    if isinstance(value, Mapping) and "shots" in value:
-        # A second place for shots would either clash with the planned ones or silently win over them.
-        raise ValueError("cannot hold 'shots'", "set default_shots, or give shots or a precision to run()")
+    # A second place for these would either clash with what is planned or silently win over it.
+    for name, fix in _PLANNED.items():
+        if isinstance(value, Mapping) and name in value:
+            raise ValueError(f"cannot hold {name!r}", fix)
     return dictionary(value)
 
 

@@ -33,7 +33,7 @@ def advice(name: str, kind: type[Group]) -> str:
         return _did_you_mean(map(repr, near))
     for other in sorted({known for tree in _trees() for known in tree.places}):
         if one_edit_apart(name, other):
-            return elsewhere(other, kind)
+            return renamed(other) or elsewhere(other, kind)
     return f"the options here are {', '.join(names)}"
 
 

@@ -198,6 +198,10 @@ _RUN_KEYWORDS: Final = (
 def _run_keywords(case: Case) -> Iterator[Problem]:
     """Options for ``backend.run`` need a backend that takes them, and must not be given twice."""
     given = case["execution.run_options"]
+    elsewhere = "pass a BackendV2, or configure the sampler itself"
+    if given and case.backend is not None and not case.is_backend:
+        rule = f"are arguments of backend.run ({', '.join(given)}), but the mode is a {type(case.backend).__name__}"
+        yield Problem("options.execution.run_options", rule, elsewhere)
     for path in _RUN_KEYWORDS:
         name = path.rpartition(".")[2]
         if not case.is_set(path):
@@ -211,7 +215,7 @@ def _run_keywords(case: Case) -> Iterator[Problem]:
             continue
         elif not case.is_backend:
             rule = f"is an argument of backend.run, but the mode is a {type(case.backend).__name__}"
-            yield Problem(f"options.{path}", rule, "pass a BackendV2, or configure the sampler itself")
+            yield Problem(f"options.{path}", rule, elsewhere)
         elif not case.takes(name):
             rule = f"is not among the options that {case.backend_name} lists for run"
             force = f"remove it; to pass it anyway set execution.run_options = {{{name!r}: ...}}"

@@ -10,11 +10,12 @@ from qiskit.primitives import PrimitiveResult
 
 from .. import pipeline
 from ..errors import InputError, OptionsError, Problem
-from ..execution.adapters import Progress, Runner, runner_for
+from ..execution.adapters import runner_for
+from ..execution.backends import BackendRunner
 from ..execution.exchange import Exchange
 from ..execution.jobs import Job
 from ..execution.modes import ExecutionMode, active_mode
-from ..execution.run import derived_seed
+from ..execution.runner import Progress, Runner, derived_seed
 from ..options import EstimatorOptions, ResolvedEstimator, ResolvedSampler, SamplerOptions, finalize
 from ..options.legacy import accepted
 
@@ -114,23 +115,27 @@ class Primitive(Generic[Options]):
             "seed": seed,
             **metadata,
         }
-        # What is learned under other options of execution is learned of another device.
-        conditions = resolved.execution
         max_age = resolved.calibration_max_age if isinstance(resolved, ResolvedEstimator) else 0.0
-        if conditions.seed_simulator is not None or "seed_simulator" in conditions.run_options:
-            max_age = 0.0  # every job gets the same shots: data would repeat those of the calibration
+        # What is learned under other options is learned of another device.
+        conditions: Any = resolved.execution
+        if isinstance(runner, BackendRunner):
+            conditions = (resolved.execution, dict(runner.backend.options.items()))
+            if runner.fixed_seed(seed) is not None:
+                max_age = 0.0  # every job gets the same shots: data would repeat those of the calibration
 
         def finish(combined: list[Any], facts: Mapping[str, Any]) -> PrimitiveResult[Any]:
             return PrimitiveResult(results(combined), metadata={**common, **facts})
 
         def make(session: ExecutionMode | None) -> Job:
-            offers = session.ledger.offers(conditions, max_age) if session else []
+            exchange, shots = Exchange(), seed
+            if session:
+                exchange = Exchange(session.ledger, session.num_jobs, max_age, conditions)
             rng = np.random.default_rng(seed)
-            plan = pipeline.plan(tasks, rng, shared=[entry.requirement for entry in offers])
-            # With the same seed a simulator would give the data the very shots of the calibration that it
-            # relies on, and its error would hide in them.
-            shots = derived_seed(seed, len(session.jobs)) if session and plan.shared else seed
-            exchange = Exchange(session.ledger, offers, max_age, conditions) if session else Exchange()
+            plan = pipeline.plan(tasks, rng, shared=exchange.offers(pipeline.requirements(tasks)))
+            if session and plan.shared and seed is not None:
+                # With the same seed a simulator would give the data the very shots of the calibration that it
+                # relies on, and its error would hide in them.
+                shots = derived_seed(seed, session.num_jobs)
             return Job(
                 plan,
                 runner,
@@ -140,6 +145,8 @@ class Primitive(Generic[Options]):
                 environment=resolved.environment,
                 exchange=exchange,
                 rng=rng.spawn(1)[0],
+                backend=self._runs_on,
+                session_id=session.session_id if session else None,
             )
 
         if isinstance(self._mode, ExecutionMode):

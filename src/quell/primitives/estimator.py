@@ -17,8 +17,8 @@ from ..circuits.ensemble import Ensemble
 from ..circuits.observables import Observables, parse
 from ..circuits.template import template_of
 from ..errors import Problem
-from ..execution.adapters import Runner
 from ..execution.jobs import Job
+from ..execution.runner import Runner
 from ..options import EstimatorOptions, ResolvedEstimator, twirling_shots
 from ..stages.estimate import Estimate
 from .base import Primitive, check_all, coerced
@@ -109,7 +109,7 @@ class _Checked:
         values = pub.parameter_values.as_array(circuit.parameters)
         observables, problems = parse(pub.observables, circuit.num_qubits, path)
         problems += check_parameter_values(values, circuit, path)
-        problems += check_target(circuit, runner.target if runner.binding else None, path)
+        problems += check_target(circuit, runner.checked_target, path)
         requested = 1
         if pub.precision is not None:
             if _is_precision(pub.precision):
@@ -186,6 +186,9 @@ def _pub_result(request: _Request, estimate: Estimate, options: ResolvedEstimato
         warnings.append("one randomization: the error bar is shot noise only")
     if "readout_signal_lost" in estimate.details:
         warnings.append(f"readout has lost the signal of {estimate.details['readout_signal_lost']} terms")
+    asked, executed = estimate.details["asked_shots"], estimate.details["executed_shots"]
+    if executed < asked:
+        warnings.append(f"{asked} shots were asked for, the device returned {executed}")
     if warnings:
         metadata["warning"] = "; ".join(warnings)
     return PubResult(data, metadata)

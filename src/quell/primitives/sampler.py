@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from typing import Any
+from collections.abc import Iterable
+from typing import Any, Self
 
 import numpy as np
 from attrs import frozen
+from numpy.typing import NDArray
 from qiskit.primitives import BaseSamplerV2, BitArray, DataBin, SamplerPubResult
 from qiskit.primitives.containers.sampler_pub import SamplerPub, SamplerPubLike
 
@@ -15,8 +16,8 @@ from ..circuits.ensemble import Ensemble
 from ..circuits.observables import Observables
 from ..circuits.template import template_of
 from ..errors import Problem
-from ..execution.adapters import Runner
 from ..execution.jobs import Job
+from ..execution.runner import Runner
 from ..options import ResolvedSampler, SamplerOptions, sampler_shots
 from ..stages.merge import Merged
 from .base import Primitive, check_all, coerced
@@ -59,11 +60,9 @@ class Sampler(Primitive[SamplerOptions], BaseSamplerV2):
             shots = None
         given, found = coerced(pubs, lambda pub: SamplerPub.coerce(pub, shots), SamplerPub, "run([circuit])")
         resolved, runner, of_options = self._resolve([pub for _, pub in given], problems)
-        problems += found
-        for path, pub in given:
-            problems += _check(pub, path, runner)
-        check_all(problems, of_options)
-        requests = [_request(pub, resolved, runner) for _, pub in given]
+        checked = [_Checked.of(pub, path, runner) for path, pub in given]
+        check_all([*problems, *found, *(p for c in checked for p in c.problems)], of_options)
+        requests = [_request(c, resolved, runner) for c in checked]
         tasks = [
             (sampler_stages(resolved, Shots.of(request.shots)), request.ensemble) for request in requests
         ]
@@ -74,26 +73,32 @@ class Sampler(Primitive[SamplerOptions], BaseSamplerV2):
         return self._submit(tasks, runner, resolved, results, {})
 
 
-def _check(pub: SamplerPub, path: str, runner: Runner) -> Iterator[Problem]:
-    """Yield everything that is wrong with a PUB."""
-    values = pub.parameter_values.as_array(pub.circuit.parameters)
-    yield from check_parameter_values(values, pub.circuit, path)
-    yield from check_target(pub.circuit, runner.target if runner.binding else None, path)
-    if not pub.circuit.cregs:
-        yield Problem(f"{path}.circuit", "has no classical register", "add measurements")
-    if pub.shots is not None and not 1 <= pub.shots <= MAX_SHOTS:
-        yield Problem(f"{path}.shots", f"must be between 1 and 2^31 (got {pub.shots})")
+@frozen(eq=False)
+class _Checked:
+    """A PUB, the values of its parameters, and what is wrong with it."""
+
+    pub: SamplerPub
+    values: NDArray[np.float64]
+    problems: tuple[Problem, ...]
+
+    @classmethod
+    def of(cls, pub: SamplerPub, path: str, runner: Runner) -> Self:
+        """Check a PUB."""
+        values = pub.parameter_values.as_array(pub.circuit.parameters)
+        problems = [*check_parameter_values(values, pub.circuit, path)]
+        problems += check_target(pub.circuit, runner.checked_target, path)
+        if not pub.circuit.cregs:
+            problems.append(Problem(f"{path}.circuit", "has no classical register", "add measurements"))
+        if pub.shots is not None and not 1 <= pub.shots <= MAX_SHOTS:
+            problems.append(Problem(f"{path}.shots", f"must be between 1 and 2^31 (got {pub.shots})"))
+        return cls(pub, values, tuple(problems))
 
 
-def _request(pub: SamplerPub, options: ResolvedSampler, runner: Runner) -> _Request:
+def _request(checked: _Checked, options: ResolvedSampler, runner: Runner) -> _Request:
     """Prepare a PUB with which nothing is wrong."""
-    values = pub.parameter_values.as_array(pub.circuit.parameters)
-    split = sampler_shots(pub.shots, options.twirling, options.default_shots)
-    return _Request(pub, _ensemble(pub, values, split, runner), split)
-
-
-def _ensemble(pub: SamplerPub, values: Any, split: tuple[int, ...], runner: Runner) -> Ensemble:
+    pub = checked.pub
     num_sets = int(np.prod(pub.shape, dtype=int))
+    split = sampler_shots(pub.shots, options.twirling, options.default_shots)
     nothing = Observables(
         np.zeros((0, pub.circuit.num_qubits), dtype=np.uint8),
         np.zeros(0),
@@ -101,17 +106,18 @@ def _ensemble(pub: SamplerPub, values: Any, split: tuple[int, ...], runner: Runn
         np.zeros(0),
         (0,),
     )
-    return Ensemble(
+    ensemble = Ensemble(
         template=template_of(pub.circuit),
         register="",
         measured=np.zeros(0, dtype=np.int64),
-        parameter_values=values.reshape(num_sets, pub.circuit.num_parameters),
+        parameter_values=checked.values.reshape(num_sets, pub.circuit.num_parameters),
         parameter_shape=pub.shape,
         observables=nothing,
         shape=pub.shape,
         shots=split[-1],
         target=runner.target,
     )
+    return _Request(pub, ensemble, split)
 
 
 def _pub_result(request: _Request, merged: Merged) -> SamplerPubResult:
@@ -120,11 +126,15 @@ def _pub_result(request: _Request, merged: Merged) -> SamplerPubResult:
         name: BitArray(bits.reshape(*shape, *bits.shape[1:]), merged.num_bits[name])
         for name, bits in merged.bits.items()
     }
-    metadata = {
-        "shots": sum(request.shots),
+    asked, executed = sum(request.shots), min((a.num_shots for a in arrays.values()), default=0)
+    metadata: dict[str, Any] = {
+        "shots": asked,
+        "executed_shots": executed,
         "circuit_metadata": request.pub.circuit.metadata,
         "num_randomizations": len(request.shots),
     }
+    if executed < asked and arrays:
+        metadata["warning"] = f"{asked} shots were asked for, the device returned {executed}"
     return SamplerPubResult(DataBin(**arrays, shape=shape), metadata)
 
 

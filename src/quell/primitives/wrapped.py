@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from copy import copy
 from typing import Any, Final
 
+from attrs import evolve
 from qiskit import QuantumCircuit
-from qiskit.providers import BackendV2, JobStatus, JobV1, Options
-from qiskit.result import Result
+from qiskit.providers import BackendV2, Options
 from qiskit.transpiler import Target
 
 from ..errors import InputError, Problem
-from ..execution.jobs import Job
 from ..options import SamplerOptions
-from ..plans import Plan
+from ..options.effective import DEFAULT_SHOTS
+from ..options.legacy import accepted
 from .binds import circuits_of, pubs_of
-from .results import result_of_samples
 from .sampler import Sampler
+from .wrapped_job import WrappedJob
 
 #: Keywords of ``run`` that are options of ours on every backend.
 _SIMULATOR: Final = ("seed_simulator", "noise_model")
@@ -35,17 +36,17 @@ def wrap(
 
     Args:
         backend: What runs the circuits.
-        options: Sampler options or a dict of them; copied.
+        options: Sampler options or a dict of them; copied. Keys from before V2 are translated, with one
+            warning.
         **legacy: Keyword arguments of ``run``, as defaults of all runs.
 
     Raises:
         InputError: `backend` is no `BackendV2`.
         OptionsError: Options or keywords are unknown or out of range.
     """
-    if not isinstance(backend, BackendV2):
-        rule = f"must be a BackendV2 (got {backend!r})"
-        raise InputError.of([Problem("backend", rule, "Sampler takes samplers and functions as its mode")])
-    return WrappedBackend(backend, options, **legacy)
+    wrapped = WrappedBackend.__new__(WrappedBackend)
+    wrapped._make(backend, options, legacy)  # not __init__: warnings show the line that called this function
+    return wrapped
 
 
 class WrappedBackend(BackendV2):
@@ -63,6 +64,19 @@ class WrappedBackend(BackendV2):
         options: SamplerOptions | Mapping[str, Any] | None = None,
         **legacy: Any,
     ) -> None:
+        self._make(backend, options, legacy)
+
+    def _make(
+        self,
+        backend: BackendV2,
+        options: SamplerOptions | Mapping[str, Any] | None,
+        legacy: dict[str, Any],
+    ) -> None:
+        """Do what `__init__` does; what the user called is two calls up from here."""
+        if not isinstance(backend, BackendV2):
+            rule = f"must be a BackendV2 (got {backend!r})"
+            fix = "Sampler takes samplers and functions as its mode"
+            raise InputError.of([Problem("backend", rule, fix)])
         self.backend = backend
         super().__init__(
             provider=getattr(backend, "provider", None),
@@ -73,7 +87,7 @@ class WrappedBackend(BackendV2):
         )
         self._memory: bool | None = legacy.pop("memory", None)
         shots = legacy.pop("shots", None)
-        self._quell_options = self._updated(SamplerOptions.of(options), legacy, stacklevel=5)
+        self._quell_options = self._updated(_accepted(options, stacklevel=5), legacy, stacklevel=5)
         if shots is not None:
             self._quell_options.default_shots = shots
 
@@ -87,12 +101,15 @@ class WrappedBackend(BackendV2):
 
     @property
     def quell_options(self) -> SamplerOptions:
-        """Options of the sampler; assignments are checked at once and take effect at the next run."""
+        """Options of the sampler; assignments are checked at once and take effect at the next run.
+
+        Where `default_shots` are None they are those of the backend inside.
+        """
         return self._quell_options
 
     @quell_options.setter
     def quell_options(self, value: SamplerOptions | Mapping[str, Any]) -> None:
-        self._quell_options = SamplerOptions.of(value)
+        self._quell_options = _accepted(value, stacklevel=4)
 
     @classmethod
     def _default_options(cls) -> Options:
@@ -100,8 +117,19 @@ class WrappedBackend(BackendV2):
 
     @property
     def options(self) -> Options:
-        """The run options of the backend inside."""
-        return self.backend.options
+        """The run options of the backend inside; ``shots`` are those of a run that is not told how many.
+
+        Where `quell_options` say another number this is a copy, so change options with `set_options`.
+        """
+        ours, inner = self._quell_options, self.backend.options
+        members, shots = ours.twirling.num_randomizations, ours.twirling.shots_per_randomization
+        number = ours.default_shots or getattr(inner, "shots", None) or DEFAULT_SHOTS
+        if (ours.twirling.enable_gates or ours.twirling.enable_measure) and "auto" not in (members, shots):
+            number = int(members) * int(shots)
+        if number != getattr(inner, "shots", None):
+            inner = copy(inner)
+            inner.shots = number
+        return inner
 
     def set_options(self, **fields: Any) -> None:
         """Set run options of the backend inside; ``shots`` are ours."""
@@ -141,8 +169,8 @@ class WrappedBackend(BackendV2):
 
         Args:
             run_input: A circuit or a list of circuits, with measurements.
-            **run_options: ``shots`` (else the ``default_shots`` of `quell_options`, unless its two numbers of
-                twirling say how many), ``memory``, ``parameter_binds``, ``seed_simulator``, ``noise_model``;
+            **run_options: ``shots`` (else those of `options`), ``memory``, ``parameter_binds``,
+                ``seed_simulator``, ``noise_model``;
                 what the backend inside lists in its options goes to its ``run`` unchanged; anything else is
                 translated from the options of old runtimes.
 
@@ -157,16 +185,21 @@ class WrappedBackend(BackendV2):
         shots = run_options.pop("shots", None)
         memory = run_options.pop("memory", None)
         parameter_binds = run_options.pop("parameter_binds", None)
-        for default in (self._memory, getattr(self.options, "memory", None)):
+        for default in (self._memory, getattr(self.backend.options, "memory", None)):
             memory = default if memory is None else memory
         circuits = circuits_of(run_input)
         pubs = pubs_of(circuits, parameter_binds)
         options = self._updated(self.quell_options.copy(), run_options, stacklevel=4)
-        if memory and "memory" in self.options:
+        if options.default_shots is None:
+            options.default_shots = getattr(self.backend.options, "shots", None)
+        if memory and "memory" in self.backend.options:
             options.execution.run_options = {**options.execution.run_options, "memory": True}
         if options.seed is None:  # a script that fixes the seed of a simulator expects the same counts again
             options.seed = options.simulator.seed_simulator
-        job = Sampler(self.backend, options).run(pubs, shots=shots)
+        try:
+            job = Sampler(self.backend, options).run(pubs, shots=shots)
+        except InputError as error:
+            raise InputError.of(_in_words_of_run(error.problems)) from None
         return WrappedJob(self, job, circuits, [pub[0] for pub in pubs], memory=bool(memory))
 
     def _updated(
@@ -180,7 +213,7 @@ class WrappedBackend(BackendV2):
                 if value is not None:  # backends, and the code that calls them, say None for "not given"
                     inner.pop(name, None)
                     options.simulator.update({name: value})
-            elif name in self.options and name not in _RESULTS:
+            elif name in self.backend.options and name not in _RESULTS:
                 inner[name] = value
                 if hasattr(options.execution, name):  # said here, and so not there
                     options.execution.update({name: getattr(type(options.execution)(), name)})
@@ -188,64 +221,21 @@ class WrappedBackend(BackendV2):
                 legacy[name] = value
         options.execution.run_options = inner
         if legacy:
-            from ..options.legacy import accepted
-
             options = accepted(
                 legacy, SamplerOptions, source="AerSimulator.run", base=options, stacklevel=stacklevel
             )
         return options
 
 
-class WrappedJob(JobV1):
-    """A run of a `WrappedBackend`."""
+def _accepted(options: SamplerOptions | Mapping[str, Any] | None, *, stacklevel: int) -> SamplerOptions:
+    """Return a checked copy in which `default_shots` that are not set are None."""
+    values = options.diff() if isinstance(options, SamplerOptions) else options
+    unset = SamplerOptions(default_shots=None)
+    return accepted(values, SamplerOptions, base=unset, stacklevel=stacklevel)
 
-    def __init__(
-        self,
-        backend: WrappedBackend,
-        job: Job,
-        circuits: list[QuantumCircuit],
-        ran: list[QuantumCircuit],
-        *,
-        memory: bool,
-    ) -> None:
-        super().__init__(backend, job.job_id())
-        self._job = job
-        self._circuits = circuits
-        self._ran = ran
-        self._memory = memory
-        self._result: Result | None = None
 
-    def submit(self) -> None:
-        """Do nothing: the job was submitted when it was made."""
-
-    def plan(self) -> Plan:
-        """Return the plan; printing it shows the onion, circuits and shots."""
-        return self._job.plan()
-
-    def result(self, timeout: float | None = None) -> Result:
-        """Return the result, waiting at most `timeout` seconds.
-
-        Raises:
-            ExecutionError: The device failed, or the job was cancelled; what was measured is in ``partial``.
-        """
-        samples = self._job.result(timeout)
-        if self._result is None:
-            backend = self.backend()
-            self._result = result_of_samples(
-                samples,
-                self._circuits,
-                self._ran,
-                memory=self._memory,
-                backend_name=backend.name,
-                backend_version=backend.backend_version,
-                job_id=self.job_id(),
-            )
-        return self._result
-
-    def status(self) -> JobStatus:
-        """Return the status."""
-        return self._job.status()
-
-    def cancel(self) -> bool:
-        """Ask the job to stop before its next run; return whether it was still running."""
-        return self._job.cancel()
+def _in_words_of_run(problems: Iterable[Problem]) -> Iterator[Problem]:
+    """Yield problems of the PUBs as problems of the circuits that they were made from."""
+    for problem in problems:
+        path = problem.path
+        yield evolve(problem, path=f"run_input{path[4:]}" if path.startswith("pubs[") else path)

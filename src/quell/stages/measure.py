@@ -125,7 +125,10 @@ class Measure(Stage[Ensemble, Program, Samples, Estimate]):
             shot_variance=pooled.reshape(shape),
             floor=floor.reshape(shape),
             terms=terms_,
-            details={"executed_shots": int(results[0].shots.sum()) if results else 0},
+            details={
+                "executed_shots": int(results[0].shots.sum()) if results else 0,
+                "asked_shots": program.num_members * program.shots if results else 0,
+            },
         )
 
     def describe(self) -> str:

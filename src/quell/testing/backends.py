@@ -36,6 +36,7 @@ class CountingBackend(BackendV2):
         takes_parameter_binds: Whether to tell callers that ``run`` takes ``parameter_binds``.
 
     Attributes:
+        backend: The backend inside.
         calls: The calls so far, in order.
     """
 
@@ -48,7 +49,7 @@ class CountingBackend(BackendV2):
     ) -> None:
         inner = require_aer().AerSimulator() if backend is None else backend
         super().__init__(name=f"counting_{inner.name}")
-        self.inner = inner
+        self.backend = inner
         self.takes_parameter_binds = takes_parameter_binds
         self.calls: list[Call] = []
         self._max_circuits = max_circuits
@@ -65,7 +66,7 @@ class CountingBackend(BackendV2):
     @property
     def target(self) -> Target:
         """The target of the backend inside."""
-        return self.inner.target
+        return self.backend.target
 
     @property
     def max_circuits(self) -> int | None:
@@ -101,7 +102,7 @@ class CountingBackend(BackendV2):
         if self.max_circuits is not None and count > self.max_circuits:
             raise ValueError(f"{count} circuits in one run, at most {self.max_circuits} are allowed")
         self.calls.append(Call(circuits, count, dict(options)))
-        return self.inner.run(list(circuits), **options)
+        return self.backend.run(list(circuits), **options)
 
 
 class FailingBackend(CountingBackend):

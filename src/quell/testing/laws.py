@@ -30,7 +30,7 @@ from ..circuits.program import Program
 from ..circuits.samples import Samples
 from ..circuits.template import template_of
 from ..errors import InputError
-from ..execution.adapters import CallableRunner, SamplerFunction
+from ..execution.samplers import CallableRunner, SamplerFunction
 from ..primitives.inputs import measuring, without_final_measurements
 from ..stages.base import Stage
 from ..stages.estimate import Estimate
