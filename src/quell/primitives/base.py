@@ -71,9 +71,8 @@ class Primitive(Generic[Options]):
 
     def _accept(self, options: Options | Mapping[str, Any] | None) -> Options:
         """Return a checked copy of what the user gave as options; keys from before V2 are translated."""
-        taken: Options = accepted(
-            options, self._options_class, stacklevel=4
-        )  # the line that made or set them
+        # Four calls up is the line that made the primitive or assigned its options.
+        taken: Options = accepted(options, self._options_class, stacklevel=4)
         return taken
 
     def _resolve(self, pubs: Iterable[Any], problems: list[Problem]) -> tuple[Any, Runner, list[Problem]]:

@@ -397,6 +397,7 @@ def test_live_aer_objects():
 
 def test_live_options_of_the_vendors_client():
     runtime = pytest.importorskip("qiskit_ibm_runtime")
+    pytest.importorskip("qiskit_ibm_runtime.options_models")
     from qiskit_ibm_runtime.options_models import EstimatorOptions as ClientOptions
 
     client = ClientOptions()
