@@ -64,9 +64,8 @@ def _twirl(twirling: ResolvedTwirling, shots: Shots) -> AnyStage | None:
 #: Stages of the estimator, outermost first.
 ESTIMATOR_ORDER: Final[tuple[Callable[[ResolvedEstimator, Shots], AnyStage | None], ...]] = (
     _trex,  # rescales terms by what twirled readout does to them, so it sits outside the twirl
-    lambda options, shots: _twirl(
-        options.twirling, shots
-    ),  # makes noise stochastic before anything is measured
+    # makes noise stochastic before anything is measured
+    lambda options, shots: _twirl(options.twirling, shots),
     lambda options, shots: Measure(),  # the crossing: bits become expectation values once
 )
 

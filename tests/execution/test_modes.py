@@ -437,6 +437,13 @@ def test_a_job_learns_itself_what_the_job_before_ended_without(how):
         assert len(job.samples()) == len(pipeline.leaves(job.plan())) == number
 
 
+def until(condition):
+    deadline = time.monotonic() + 30
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.001)
+
+
 def test_a_batch_job_waits_for_the_calibration_of_another_and_learns_it_if_that_fails():
     slow = threading.Event()
     calls = []
@@ -451,11 +458,9 @@ def test_a_batch_job_waits_for_the_calibration_of_another_and_learns_it_if_that_
     batch = Batch(device)
     estimator = Estimator(batch, OPTIONS)
     first = estimator.run([PUB])
-    while not calls:
-        time.sleep(0.001)
+    until(lambda: calls)
     second = estimator.run([PUB])
-    while second.samples() is None:
-        time.sleep(0.001)
+    until(lambda: second.samples() is not None)
     assert second.running()
     slow.set()
     with pytest.raises(ExecutionError, match="on fire"):
@@ -482,11 +487,9 @@ def test_data_is_kept_where_even_learning_at_the_end_fails():
 
     estimator = Estimator(Batch(device), OPTIONS)
     estimator.run([PUB])
-    while not calls:
-        time.sleep(0.001)
+    until(lambda: calls)
     job = estimator.run([PUB])
-    while job.samples() is None:
-        time.sleep(0.001)
+    until(lambda: job.samples() is not None)
     (data,) = job.samples()
     slow.set()
     with pytest.raises(ExecutionError, match="on fire") as error:
@@ -509,11 +512,9 @@ def test_a_job_that_waits_for_a_calibration_can_be_cancelled_and_keeps_its_data(
     batch = Batch(device)
     estimator = Estimator(batch, OPTIONS)
     first = estimator.run([PUB])
-    while not calls:
-        time.sleep(0.001)
+    until(lambda: calls)
     second = estimator.run([PUB])
-    while second.samples() is None:
-        time.sleep(0.001)
+    until(lambda: second.samples() is not None)
     assert second.cancel()
     with pytest.raises(CancelledError, match="32 of 32 circuits") as error:
         second.result(30)

@@ -13,6 +13,7 @@ from typing import Any, Final
 from attrs import evolve
 
 from ..errors import OptionsError, Problem
+from ..options.files import unrepeated
 
 STDIN: Final = "-"
 SUFFIXES: Final[Mapping[str, str]] = {".toml": "toml", ".json": "json", ".py": "python"}
@@ -66,18 +67,7 @@ def _located(error: OptionsError, name: str) -> OptionsError:
 
 
 def _from_json(text: str) -> Any:
-    return json.loads(text, object_pairs_hook=_once)
-
-
-def _once(pairs: list[tuple[Any, Any]]) -> dict[Any, Any]:
-    """Return a dict; of a key given twice only the last would be kept, silently."""
-    names = [name for name, _ in pairs]
-    OptionsError.check(
-        Problem(str(name), "is given twice", "keep one of them")
-        for name in dict.fromkeys(names)
-        if names.count(name) > 1
-    )
-    return dict(pairs)
+    return json.loads(text, object_pairs_hook=unrepeated)
 
 
 def _from_python(text: str) -> Any:
@@ -112,7 +102,7 @@ def _literal(node: ast.expr, path: str, problems: list[Problem]) -> Any:
             name = ast.literal_eval(key)
             hash(name)
             pairs.append((name, _literal(value, f"{path}.{name}" if path else str(name), problems)))
-        return _once(pairs)
+        return unrepeated(pairs)
     except OptionsError as error:
         problems += [evolve(p, path=f"{path}.{p.path}" if path else p.path) for p in error.problems]
     except (ValueError, TypeError):

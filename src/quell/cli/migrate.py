@@ -16,6 +16,7 @@ from rich.text import Text
 
 from ..errors import OptionsError, Problem
 from ..options.legacy import Entry, Translation, TranslationError, translate
+from ..options.legacy.translation import assignments
 from .legacy_file import SUFFIXES, read, title
 
 #: Arguments of `translate` under the names they have on the command line.
@@ -23,7 +24,6 @@ _ARGUMENTS: Final = {"source": "--source", "version": "--legacy-version"}
 #: Where names that are longer than their column may be broken.
 _BREAKS: Final = re.compile(r"(?<=[._/=,])(?=\w)")
 _GAP: Final = 2
-_LONGEST_VALUE: Final = 60
 
 
 def migrate(file: str, out: Path | None, to: str | None, **arguments: Any) -> int:
@@ -121,7 +121,7 @@ def show(translation: Translation, console: Console, refused: frozenset[str], *,
 
 def _table(entries: tuple[Entry, ...], width: int, refused: frozenset[str]) -> Table:
     """Return the table; long names are broken at their dots, which rich would break anywhere."""
-    rows = [(_old(entry), _new(entry), _why(entry, entry.key in refused)) for entry in entries]
+    rows = [(entry.old, _new(entry), _why(entry, entry.key in refused)) for entry in entries]
     headings = ("legacy", "new", "what to do")
     longest = [
         max(len(line) for cell in column for line in cell.split("\n"))
@@ -144,18 +144,8 @@ def _table(entries: tuple[Entry, ...], width: int, refused: frozenset[str]) -> T
     return table
 
 
-def _old(entry: Entry) -> str:
-    return _assignment(entry.key, entry.value) + (" (default of then)" if entry.implicit else "")
-
-
 def _new(entry: Entry) -> str:
-    carried = {**entry.outcome.v2, **entry.outcome.quell}
-    return "\n".join(_assignment(path, value) for path, value in carried.items()) or "-"
-
-
-def _assignment(path: str, value: Any) -> str:
-    text = repr(value)
-    return f"{path} = {text if len(text) <= _LONGEST_VALUE else f'<{type(value).__name__}>'}"
+    return "\n".join(assignments({**entry.outcome.v2, **entry.outcome.quell})) or "-"
 
 
 def _why(entry: Entry, refused: bool) -> str:

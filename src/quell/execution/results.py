@@ -52,21 +52,27 @@ def _packed(data: Mapping[str, Any], num_bits: int) -> NDArray[np.uint8]:
     memory, counts = data.get("memory"), data.get("counts", {})
     if memory is not None and len(memory) and isinstance(memory[0], str):
         return _rows(memory, num_bits)
-    for key, count in counts.items():
-        if not (isinstance(count, Real) and float(count).is_integer() and float(count) >= 0):
-            rule = f"outcome {key!r} has count {count!r}, which is not a number of shots"
-            raise RuntimeError(f"{rule}; the backend must return counts, not probabilities")
-    return np.repeat(
-        _rows(counts, num_bits), np.fromiter(counts.values(), dtype=np.int64, count=len(counts)), axis=0
-    )
+    numbers = np.array(list(counts.values()))
+    if numbers.dtype.kind not in "iu":  # all that backends return, but for a few
+        for key, count in counts.items():
+            if not (isinstance(count, Real) and float(count).is_integer()):
+                raise _no_count(key, count)
+    if (numbers < 0).any():
+        raise _no_count(*next((key, count) for key, count in counts.items() if count < 0))
+    return np.repeat(_rows(counts, num_bits), numbers.astype(np.int64), axis=0)
+
+
+def _no_count(key: Any, count: Any) -> RuntimeError:
+    rule = f"outcome {key!r} has count {count!r}, which is not a number of shots"
+    return RuntimeError(f"{rule}; the backend must return counts, not probabilities")
 
 
 def _rows(keys: Collection[Any], num_bits: int) -> NDArray[np.uint8]:
     num_bytes = -(-num_bits // 8)
     outcomes = [_key(key) for key in keys]
-    for key, outcome in zip(keys, outcomes, strict=True):
-        if outcome >> num_bits:
-            raise RuntimeError(f"outcome {key!r} does not fit the {num_bits} classical bits of its circuit")
+    if outcomes and not 0 <= min(outcomes) <= max(outcomes) < 1 << num_bits:
+        key = next(k for k, outcome in zip(keys, outcomes, strict=True) if outcome >> num_bits)
+        raise RuntimeError(f"outcome {key!r} does not fit the {num_bits} classical bits of its circuit")
     packed = b"".join(outcome.to_bytes(num_bytes, "big") for outcome in outcomes)
     return np.frombuffer(packed, dtype=np.uint8).reshape(len(outcomes), num_bytes)
 

@@ -18,6 +18,9 @@ from typing import Any, Final, TypeAlias
 
 Check: TypeAlias = Callable[[Any], Any]
 
+#: Most shots that anything takes; more is a slip.
+MAX_SHOTS: Final = 2**31
+
 _IMAGE = re.compile(r"[a-zA-Z0-9]+([/.\-_][a-zA-Z0-9]+)*:[a-zA-Z0-9]+([.\-_][a-zA-Z0-9]+)*")
 
 
@@ -303,6 +306,11 @@ def _items(value: Any) -> Iterable[Any]:
 
 def _many(at_least: int) -> str:
     return "a list of" if at_least == 1 else f"a list of at least {at_least}"
+
+
+def is_unset(value: Any) -> bool:
+    """Whether this is what the server's options hold where nothing was given; told by name, so without importing it."""
+    return type(value).__name__ == "UnsetType"
 
 
 def plain(value: Any) -> Any:

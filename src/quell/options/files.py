@@ -66,7 +66,7 @@ def from_text(cls: type[T], text: str, kind: Kind, source: str = "") -> T:
     """
     try:
         if kind == "json":
-            return _json().loads(text, cls, object_pairs_hook=_no_repetition)
+            return _json().loads(text, cls, object_pairs_hook=unrepeated)
         return _toml_reader().structure(tomllib.loads(text), cls)
     except (json.JSONDecodeError, tomllib.TOMLDecodeError) as error:  # both say line and column
         where = source or kind.upper()
@@ -115,14 +115,19 @@ def _with_null(values: Any, cls: type[Group]) -> Any:
     return found
 
 
-def _no_repetition(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """Return a JSON object as a dict; of a key given twice, JSON would silently keep the last."""
-    values = dict(pairs)
-    if len(values) < len(pairs):
-        names = [name for name, _ in pairs]
-        twice = sorted({name for name in names if names.count(name) > 1})
-        raise OptionsError.of(Problem(name, "is given twice", "keep one of them") for name in twice)
-    return values
+def unrepeated(pairs: list[tuple[Any, Any]]) -> dict[Any, Any]:
+    """Return the pairs of a written dict; of a key given twice only the last would be kept, silently.
+
+    Raises:
+        OptionsError: Listing the keys that are given twice.
+    """
+    names = [name for name, _ in pairs]
+    OptionsError.check(
+        Problem(str(name), "is given twice", "keep one of them")
+        for name in dict.fromkeys(names)
+        if names.count(name) > 1
+    )
+    return dict(pairs)
 
 
 # --------------------------------------------------------------------------------------------------- files

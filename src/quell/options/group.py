@@ -16,7 +16,7 @@ import attrs
 from attrs import define
 
 from ..errors import OptionsError, Problem
-from .checks import Check, copied
+from .checks import Check, copied, is_unset
 
 #: What to store where: by identity of the group and name of the option.
 Entries: TypeAlias = "dict[tuple[int, str], tuple[Group, str, Any]]"
@@ -181,8 +181,8 @@ class Group:
             return
         fields = attrs.fields_dict(type(self))
         for name, value in values.items():
-            if type(value).__name__ == "UnsetType":
-                continue  # the server's options have this where nothing was given
+            if is_unset(value):
+                continue
             if name not in fields:
                 problems.append(self._unknown(name))
             elif _is_group(fields[name]):

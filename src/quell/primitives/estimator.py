@@ -20,9 +20,10 @@ from ..errors import Problem
 from ..execution.jobs import Job
 from ..execution.runner import Runner
 from ..options import EstimatorOptions, ResolvedEstimator, twirling_shots
+from ..options.checks import MAX_SHOTS
 from ..stages.estimate import Estimate
 from .base import Primitive, check_all, coerced
-from .inputs import MAX_SHOTS, check_parameter_values, check_target, measuring, without_final_measurements
+from .inputs import check_parameter_values, check_target, measuring, without_final_measurements
 
 
 @frozen(eq=False)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,8 +13,6 @@ from qiskit.transpiler import Target
 from ..circuits.template import template_of
 from ..errors import Problem
 from ..execution.simulated import SIMULATED_DEVICE
-
-MAX_SHOTS: Final = 2**31
 
 
 def check_parameter_values(

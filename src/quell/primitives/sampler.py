@@ -19,9 +19,10 @@ from ..errors import Problem
 from ..execution.jobs import Job
 from ..execution.runner import Runner
 from ..options import ResolvedSampler, SamplerOptions, sampler_shots
+from ..options.checks import MAX_SHOTS
 from ..stages.merge import Merged
 from .base import Primitive, check_all, coerced
-from .inputs import MAX_SHOTS, check_parameter_values, check_target
+from .inputs import check_parameter_values, check_target
 
 
 @frozen(eq=False)

@@ -10,7 +10,6 @@ from ...errors import OptionsError, Problem
 from ..tree import EstimatorOptions, SamplerOptions
 from . import engine
 from .rows import Primitive
-from .tables import SOURCES
 
 Options = TypeVar("Options", EstimatorOptions, SamplerOptions)
 
@@ -51,11 +50,10 @@ def accepted(
             raise
         refused = error
     primitive: Primitive = "sampler" if issubclass(tree, SamplerOptions) else "estimator"
-    named = engine._named(source)
-    candidates = [named] if named else [s for s in SOURCES if s.primitive in (None, primitive)]
-    translation = engine.run(values, candidates, primitive, today="first" if named is None else "fallback")
+    found = source == "auto"
+    translation = engine.run(values, source, primitive, today="first" if found else "fallback")
     unknown = [entry for entry in translation.entries if entry.outcome.reason == "unknown"]
-    if unknown and named is None:
+    if unknown and found:
         raise refused
     OptionsError.check(Problem(entry.key, "unknown keyword", entry.outcome.text) for entry in unknown)
     changed = translation.carried()  # also what is a default of today: it may replace something in `base`

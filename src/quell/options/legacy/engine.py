@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from difflib import get_close_matches
 from functools import cache
@@ -73,22 +73,23 @@ def translate(
         raise OptionsError.of([Problem("legacy", str(error), fix)]) from None
     primitive = given.primitive or primitive
     parsed = None if version is None else _version(version)
-    chosen = given.source if source == "auto" else source
-    candidates = [_find(chosen)] if chosen else [s for s in SOURCES if s.primitive in (None, primitive)]
-    today: Today = "first" if isinstance(legacy, Group) else "never" if chosen else "fallback"
-    return run(given.values, candidates, primitive, mode, expand_defaults, parsed, today)
+    chosen = given.source or "auto" if source == "auto" else source
+    today: Today = "first" if isinstance(legacy, Group) else "fallback" if chosen == "auto" else "never"
+    return run(given.values, chosen, primitive, mode, expand_defaults, parsed, today)
 
 
 def run(
     values: Mapping[str, Any],
-    candidates: Iterable[Source],
+    source: str,
     primitive: Primitive,
     mode: Mode = "guide",
     expand: bool = False,
     version: Version | None = None,
     today: Today = "never",
 ) -> Translation:
-    """Return the translation of the source whose table fits best, or raise its error."""
+    """Return the translation by a source, by the one whose table fits best if it is "auto", or raise its error."""
+    named = _named(source)
+    candidates = [named] if named else [s for s in SOURCES if s.primitive in (None, primitive)]
     attempts = [_attempt(values, s, primitive, mode, expand, version, today) for s in candidates]
     translation, problems, _ = min(attempts, key=lambda attempt: attempt[2])
     if problems:
@@ -300,12 +301,6 @@ def _named(name: str) -> Source | None:
         if str(name).lower() in [known.lower() for known in (source.name, *source.aliases)]:
             return source
     return None
-
-
-def _find(name: str) -> Source:
-    found = _named(name)
-    assert found is not None  # checked before
-    return found
 
 
 def _version(text: str) -> Version:

@@ -10,6 +10,7 @@ from typing import Any
 import attrs
 from attrs import frozen
 
+from ..checks import is_unset
 from ..group import Group, same
 from ..tree import SamplerOptions, Tree
 from .rows import Primitive, Refused, Source, plain
@@ -112,9 +113,7 @@ def _fields(value: Any) -> dict[str, Any] | None:
         if inner is not None:
             if inner:
                 found[name] = inner
-        elif type(item).__name__ != "UnsetType" and (
-            fresh is None or not same(item, getattr(fresh, name, None))
-        ):
+        elif not is_unset(item) and (fresh is None or not same(item, getattr(fresh, name, None))):
             found[name] = item
     return found
 
@@ -136,7 +135,7 @@ def leaves(values: Mapping[Any, Any], groups: frozenset[str], prefix: str = "") 
             if inner is not None:
                 yield from leaves(inner, groups, f"{path}.")
                 continue
-        if type(value).__name__ == "UnsetType" or (path in groups and value is None) or path == "_VERSION":
+        if is_unset(value) or (path in groups and value is None) or path == "_VERSION":
             continue  # nothing was given; dumps of the server's options have these
         yield path, plain(list(value) if isinstance(value, Iterator) else value)
 

@@ -15,6 +15,7 @@ from typing import Any, Literal, TypeAlias, get_args
 from attrs import evolve, field, frozen
 
 from ...errors import OptionsError, Problem
+from ..checks import MAX_SHOTS
 
 Primitive: TypeAlias = Literal["estimator", "sampler"]
 Mode: TypeAlias = Literal["guide", "strict"]
@@ -76,6 +77,10 @@ class Outcome:
         return {*self.v2, *self.quell}
 
 
+#: The outcome of a key whose value is the None that it had by default.
+NOTHING = Outcome(text="None was the default; nothing to set")
+
+
 class Refused(Exception):
     """A value cannot be translated: a rule raises it with a problem and, if the key is dropped, a reason."""
 
@@ -109,10 +114,6 @@ class Context:
         value = self.values.get(key)
         return default if value is None else value
 
-    def has(self, key: str) -> bool:
-        """Whether a key was given."""
-        return key in self.values
-
     def inside(self, group: str) -> Context:
         """Return a context that also shows the keys of `group` by their names alone."""
         start = f"{group}."
@@ -139,14 +140,11 @@ class Row:
         if self.reason is not None:
             return Outcome(reason=self.reason, text=self.text or REASONS[self.reason])
         if value is None:  # None was the default of every optional key: there is nothing to set
-            return Outcome(text="None was the default; nothing to set")
+            return NOTHING
         return Outcome({self.to: value}, text=self.text)
 
 
 Table: TypeAlias = Mapping[str, Row]
-
-#: Most shots that anything has ever taken; more is a slip.
-MAX_SHOTS = 2**31
 
 
 @frozen

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from attrs import frozen
@@ -21,23 +22,19 @@ class Entry:
     implicit: bool = False
 
     @property
-    def new(self) -> str:
-        """The options that carry it now, as text; empty if there are none."""
-        found = {**self.outcome.v2, **self.outcome.quell}
-        return ", ".join(f"{path} = {_short(value)}" for path, value in found.items())
+    def old(self) -> str:
+        """The key and its value, as text."""
+        return f"{_assignment(self.key, self.value)}{' (default of then)' if self.implicit else ''}"
 
     def __str__(self) -> str:
-        name = self.key if self.key.isprintable() else repr(self.key)
-        what = f"{name} = {_short(self.value)}" + (" (default of then)" if self.implicit else "")
         outcome = self.outcome
-        parts = [", ".join(f"{path} = {_short(value)}" for path, value in outcome.v2.items())]
+        parts = [", ".join(assignments(outcome.v2))]
         if outcome.quell:
-            carried = ", ".join(f"{path} = {_short(value)}" for path, value in outcome.quell.items())
-            parts.append(f"in quell only: {carried}")
+            parts.append(f"in quell only: {', '.join(assignments(outcome.quell))}")
         if outcome.reason:
             parts.append(f"dropped ({outcome.reason})")
         head = "; ".join(part for part in parts if part)
-        return f"{what} -> {head or 'nothing to set'}" + (f": {outcome.text}" if outcome.text else "")
+        return f"{self.old} -> {head or 'nothing to set'}" + (f": {outcome.text}" if outcome.text else "")
 
 
 @frozen
@@ -100,6 +97,12 @@ class Translation:
         return "\n".join(lines) + "\n"
 
 
-def _short(value: Any) -> str:
+def assignments(values: Mapping[str, Any]) -> list[str]:
+    """Return paths and values as text, each on one line; long values as their type."""
+    return [_assignment(path, value) for path, value in values.items()]
+
+
+def _assignment(path: str, value: Any) -> str:
+    name = path if path.isprintable() else repr(path)
     text = " ".join(repr(value).split())
-    return text if len(text) <= 60 else f"<{type(value).__name__}>"
+    return f"{name} = {text if len(text) <= 60 else f'<{type(value).__name__}>'}"

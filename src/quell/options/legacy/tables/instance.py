@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..rows import Context, Outcome, Refused, Row, Shift, Source, drop, plain, whole
+from ..rows import NOTHING, Context, Outcome, Refused, Row, Shift, Source, drop, plain, whole
 from .run import RUN, shifted
 
 _M3 = "quell corrects samples by M3: resilience.measure_mitigation = True"
@@ -12,7 +12,7 @@ _M3 = "quell corrects samples by M3: resilience.measure_mitigation = True"
 
 def _fitter(value: Any, context: Context) -> Outcome:
     if value is None:
-        return Outcome(text="None was the default; nothing to set")
+        return NOTHING
     name = value if isinstance(value, str) else getattr(value, "__name__", str(value))
     if name not in ("CompleteMeasFitter", "TensoredMeasFitter"):
         raise Refused(

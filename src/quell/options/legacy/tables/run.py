@@ -5,7 +5,20 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from ..rows import Context, Outcome, Primitive, Refused, Row, Shift, Source, Version, drop, plain, whole
+from ..rows import (
+    NOTHING,
+    Context,
+    Outcome,
+    Primitive,
+    Refused,
+    Row,
+    Shift,
+    Source,
+    Version,
+    drop,
+    plain,
+    whole,
+)
 
 SEED = Row("simulator.seed_simulator")
 TRANSPILE = "give it to `generate_preset_pass_manager` and `apply_layout` the observables"
@@ -13,7 +26,7 @@ TRANSPILE = "give it to `generate_preset_pass_manager` and `apply_layout` the ob
 
 def _shots(value: Any, context: Context) -> Outcome:
     if value is None:
-        return Outcome(text="None was the default; nothing to set")
+        return NOTHING
     return Outcome({"default_shots": whole(value)})
 
 
@@ -22,7 +35,7 @@ SHOTS = Row("default_shots", text="Or per call: `run(shots=...)`; estimators tak
 
 def _meas_level(value: Any, context: Context) -> Outcome:
     if value is None:
-        return Outcome(text="None was the default; nothing to set")
+        return NOTHING
     level = plain(value)
     returned = _meas_return_of(context)
     if isinstance(level, int) and level == 0 and level is not False:
@@ -58,7 +71,7 @@ def _meas_return_of(context: Context) -> Any:
 
 def _image(value: Any, context: Context) -> Outcome:
     if value is None:
-        return Outcome(text="None was the default; nothing to set")
+        return NOTHING
     return Outcome({"experimental.image": value}, text="`environment.image` in the client-side options")
 
 

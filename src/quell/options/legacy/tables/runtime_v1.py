@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from ..rows import Context, Outcome, Primitive, Refused, Row, Shift, Source, Version, drop, under
+from ..rows import NOTHING, Context, Outcome, Primitive, Refused, Row, Shift, Source, Version, drop, under
 from .run import IMAGE, SHOTS, TRANSPILE
 
 _ZNE = "resilience.zne"
@@ -23,7 +23,6 @@ _AMPLIFIERS = {
 }
 #: Factors of V1's ZNE where none were given.
 _FACTORS = [1, 3, 5]
-_NOTHING = Outcome(text="None was the default; nothing to set")
 
 
 def _level_of(context: Context) -> int:
@@ -34,7 +33,7 @@ def _level_of(context: Context) -> int:
 
 def _resilience_level(value: Any, context: Context) -> Outcome:
     if value is None:
-        return _NOTHING
+        return NOTHING
     if isinstance(value, (bool, list)) or value not in (0, 1, 2, 3):
         raise Refused(f"must be 0, 1, 2 or 3, not {value!r}", "choose one of them")
     if context.primitive == "sampler":
@@ -90,7 +89,7 @@ def _folding(context: Context) -> str:
 
 def _only_at_level_2(value: Any, context: Context) -> Outcome | None:
     if value is None:
-        return _NOTHING
+        return NOTHING
     if context.primitive == "sampler" or _level_of(context) != 2:
         return Outcome(reason="implied", text="V1 used it at estimator level 2 only, so it changed nothing")
     return None
@@ -135,7 +134,7 @@ def _noise_amplifier(value: Any, context: Context) -> Outcome:
 
 def _optimization_level(value: Any, context: Context) -> Outcome:
     if value is None:
-        return _NOTHING
+        return NOTHING
     if isinstance(value, (bool, list)) or value not in (0, 1, 2, 3):
         raise Refused(f"must be 0, 1, 2 or 3, not {value!r}", "choose one of them")
     decoupled = (

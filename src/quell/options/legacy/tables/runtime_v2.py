@@ -8,7 +8,7 @@ from typing import Any
 
 from ...checks import Check
 from ...tree import EstimatorOptions, SamplerOptions
-from ..rows import Context, Outcome, Refused, Row, Rule, Shift, Source, drop
+from ..rows import NOTHING, Context, Outcome, Refused, Row, Rule, Shift, Source
 from .run import SHOTS, TRANSPILE, shifted
 
 _LEARNING = "resilience.layer_noise_learning"
@@ -29,7 +29,7 @@ def _taken(path: str, check: Check, none_is_a_value: bool) -> Rule:
 
     def rule(value: Any, context: Context) -> Outcome:
         if value is None and not none_is_a_value:
-            return Outcome(text="None was the default; nothing to set")
+            return NOTHING
         for number in (int, float) if isinstance(value, str) else ():
             with suppress(ValueError):
                 return Outcome({path: check(number(value))})
@@ -104,7 +104,7 @@ def _only_quell(path: str, reason: Any, text: str) -> Row:
 
     def rule(value: Any, context: Context) -> Outcome:
         if value is None and path != f"{_LEARNING}.max_layers_to_learn":
-            return Outcome(text="None was the default; nothing to set")
+            return NOTHING
         return Outcome(quell={path: value}, reason=reason, text=text)
 
     return Row(path, reason, text, rule)
@@ -180,7 +180,7 @@ _PEA_FACTORS = Shift(
 RUNTIME_V2_EARLY = Source(
     "runtime-v2-early",
     "V2 options of runtime 0.21 to 0.31",
-    {**_SHARED, **drop("removed", ("execution.interleave_samples",))},
+    _SHARED,
     groups=_GROUPS,
     flat=("*",),
     aliases=("v2-early", "early"),
