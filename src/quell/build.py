@@ -3,16 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, Final
+from typing import Any, Final, cast
 
-from attrs import frozen
+from attrs import asdict, frozen
+from qiskit import QuantumCircuit
+from qiskit.transpiler import Target
 
-from .options.resolved import ResolvedEstimator, ResolvedSampler, ResolvedTwirling
+from .circuits.decoupling import Decoupling, decoupling_problems
+from .circuits.folding import Folding
+from .errors import Problem
+from .kernels.extrapolation import extrapolator
+from .options.resolved import ResolvedDecoupling, ResolvedEstimator, ResolvedSampler, ResolvedTwirling
+from .options.shots import NUM_RANDOMIZATIONS
 from .stages.base import Stage
+from .stages.decouple import Decouple
 from .stages.measure import Measure
 from .stages.merge import Merge
 from .stages.trex import Trex
 from .stages.twirl import Twirl
+from .stages.zne import Zne
 
 AnyStage = Stage[Any, Any, Any, Any]
 
@@ -29,6 +38,27 @@ class Shots:
     def of(cls, split: Sequence[int]) -> Shots:
         """Return shots given one by one, the larger ones first."""
         return cls(len(split), split[-1], sum(s > split[-1] for s in split))
+
+
+def build_zne(options: ResolvedEstimator, shots: Shots) -> Zne | None:
+    """Return the stage that extrapolates, None if there is none."""
+    zne, twirling = options.zne, options.twirling
+    if zne is None:
+        return None
+    requested = shots.num_randomizations * shots.shots_per_randomization
+    members = shots.num_randomizations if twirling.enabled else min(NUM_RANDOMIZATIONS, requested)
+    return Zne(
+        noise_factors=zne.noise_factors,
+        extrapolators=tuple(extrapolator(e) if isinstance(e, str) else e for e in zne.extrapolators),
+        folding=cast(Folding, zne.amplifier),  # rules refuse the amplifiers that fold nothing
+        evaluated=zne.extrapolated_noise_factors,
+        selection=zne.selection,
+        guard=zne.guard,
+        # Shots of a randomization that the user fixed are the same for all factors.
+        neyman=zne.shot_allocation == "neyman" and not isinstance(twirling.shots_per_randomization, int),
+        num_randomizations=members,
+        shots_per_randomization=-(-requested // members),
+    )
 
 
 def _trex(options: ResolvedEstimator, shots: Shots) -> AnyStage | None:
@@ -63,6 +93,7 @@ def _twirl(twirling: ResolvedTwirling, shots: Shots) -> AnyStage | None:
 
 #: Stages of the estimator, outermost first.
 ESTIMATOR_ORDER: Final[tuple[Callable[[ResolvedEstimator, Shots], AnyStage | None], ...]] = (
+    build_zne,  # fits what all other mitigation leaves, so every factor goes through all of it
     _trex,  # rescales terms by what twirled readout does to them, so it sits outside the twirl
     # makes noise stochastic before anything is measured
     lambda options, shots: _twirl(options.twirling, shots),
@@ -76,11 +107,33 @@ SAMPLER_ORDER: Final[tuple[Callable[[ResolvedSampler, Shots], AnyStage | None], 
 )
 
 
-def estimator_stages(options: ResolvedEstimator, shots: Shots) -> tuple[AnyStage, ...]:
+def lower_stages(options: ResolvedEstimator | ResolvedSampler, target: Target | None) -> tuple[AnyStage, ...]:
+    """Return the stages below the crossing, which calibrations go through too."""
+    decoupling: ResolvedDecoupling | None = options.decoupling
+    if decoupling is None:
+        return ()
+    return (Decouple(**asdict(decoupling, recurse=False), target=target),)
+
+
+def lower_problems(
+    circuit: QuantumCircuit, options: ResolvedEstimator | ResolvedSampler, target: Target | None, path: str
+) -> list[Problem]:
+    """Return why a circuit cannot go through the stages below the crossing."""
+    if options.decoupling is None:
+        return []
+    settings = Decoupling(**asdict(options.decoupling, recurse=False))
+    return decoupling_problems(circuit, settings, target, f"{path}.circuit")
+
+
+def estimator_stages(
+    options: ResolvedEstimator, shots: Shots, lower: Sequence[AnyStage] = ()
+) -> tuple[AnyStage, ...]:
     """Return the stages of one PUB of the estimator, outermost first."""
-    return tuple(stage for make in ESTIMATOR_ORDER if (stage := make(options, shots)) is not None)
+    return (*(stage for make in ESTIMATOR_ORDER if (stage := make(options, shots)) is not None), *lower)
 
 
-def sampler_stages(options: ResolvedSampler, shots: Shots) -> tuple[AnyStage, ...]:
+def sampler_stages(
+    options: ResolvedSampler, shots: Shots, lower: Sequence[AnyStage] = ()
+) -> tuple[AnyStage, ...]:
     """Return the stages of one PUB of the sampler, outermost first."""
-    return tuple(stage for make in SAMPLER_ORDER if (stage := make(options, shots)) is not None)
+    return (*(stage for make in SAMPLER_ORDER if (stage := make(options, shots)) is not None), *lower)

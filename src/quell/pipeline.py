@@ -12,6 +12,7 @@ from types import MappingProxyType
 from typing import Any, Final, TypeAlias
 
 import numpy as np
+from attrs import evolve
 
 from .calibration.requirements import Requirement
 from .circuits.samples import Samples
@@ -90,21 +91,21 @@ def plan(
         expand(stages, task, known, generator)
         for (stages, task), generator in zip(tasks, roots_rng.spawn(len(tasks)), strict=True)
     )
-    return Plan(experiments, tuple(roots), tuple(dict.fromkeys(s for s in source.values() if s is not None)))
+    taken = dict.fromkeys(s for s in source.values() if s is not None)
+    return Plan(experiments, tuple(roots), tuple(taken), tuple(lower))
 
 
 def relearning(
     plan: Plan,
     requirements: Iterable[Requirement],
     rng: np.random.Generator,
-    lower: Sequence[Stage[Any, Any, Any, Any]] = (),
 ) -> Plan:
     """Return the plan with some of its shared `requirements` learned by itself; their experiments come first."""
     anew = list(requirements)
-    return Plan(
-        _experiments(anew, rng, lower) + plan.experiments,
-        plan.roots,
-        tuple(r for r in plan.shared if r not in anew),
+    return evolve(
+        plan,
+        experiments=_experiments(anew, rng, plan.lower) + plan.experiments,
+        shared=tuple(r for r in plan.shared if r not in anew),
     )
 
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
-from attrs import frozen
+from attrs import evolve, frozen
 
 from .circuits.program import Program
 
@@ -50,14 +50,27 @@ class Plan:
         experiments: How the plan learns what it needs to know.
         roots: The tree of each PUB.
         shared: Requirements that plans before this one meet; `combine` takes what they found as `known`.
+        lower: The stages below the crossing that experiments go through.
     """
 
     experiments: tuple[Experiment, ...]
     roots: tuple[Any, ...]
     shared: tuple[Any, ...] = ()
+    lower: tuple[Any, ...] = ()
 
     def __str__(self) -> str:
         return describe(self)
+
+
+def restaged(plan: Plan, change: Callable[[Any], Any]) -> Plan:
+    """Return the plan with other stages above the same programs; `change` returns what a stage becomes."""
+
+    def walk(node: Any) -> Any:
+        if not isinstance(node, Node):
+            return node
+        return Node(change(node.stage), node.residue, tuple(walk(child) for child in node.children))
+
+    return evolve(plan, roots=tuple(walk(root) for root in plan.roots))
 
 
 @frozen
@@ -112,8 +125,10 @@ def describe(plan: Plan, *, most: int = 8) -> str:
             lines.append(
                 f"{indent}{(node.requirement if isinstance(node, Experiment) else node.stage).describe()}"
             )
-            for child in node.children:
+            for child in node.children[:most]:
                 walk(child, depth + 1)
+            if len(node.children) > most:
+                lines.append(f"{indent}  ... and {len(node.children) - most} more like these")
 
     lines += [f"shared: {requirement.describe()}" for requirement in plan.shared[:most]]
     for experiment in plan.experiments[:most]:

@@ -19,6 +19,7 @@ ORDER = (
     ("plans",),
     ("pipeline",),
     ("build",),
+    ("rounds", "plots", "extrapolators"),
     ("execution",),
     ("primitives",),
     ("comparison",),

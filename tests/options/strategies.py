@@ -102,6 +102,11 @@ VALUES = {
 }
 
 
+def has_any(value: Any, ours: tuple[Any, ...]) -> bool:
+    """Whether a value, or one of several, is among `ours`."""
+    return any(item in ours for item in (value if isinstance(value, (list, tuple)) else (value,)))
+
+
 @st.composite
 def tree_dicts(draw: st.DrawFn, kind: type[Group], home: tuple[str, ...] = ()) -> dict[str, Any]:
     """Return nested dicts of a few options of a tree, of those with a home in `home` if it is given."""
@@ -112,7 +117,7 @@ def tree_dicts(draw: st.DrawFn, kind: type[Group], home: tuple[str, ...] = ()) -
     for path in chosen:
         strategy = VALUES[kind][path]
         ours = fields[path][0].metadata["ours"] if home else ()
-        values[path] = draw(strategy.filter(lambda value, ours=ours: not ours or value not in ours))
+        values[path] = draw(strategy.filter(lambda value, ours=ours: not ours or not has_any(value, ours)))
     return nested(values)
 
 

@@ -12,9 +12,11 @@ from strategies import UNTIMED
 from quell.errors import OptionsError
 from quell.options import (
     EstimatorOptions,
+    ResolvedDecoupling,
     ResolvedMeasureNoiseLearning,
     ResolvedSampler,
     ResolvedTwirling,
+    ResolvedZne,
     SamplerOptions,
     finalize,
     sampler_shots,
@@ -234,22 +236,16 @@ def test_options_of_the_vendors_service_are_refused(kind: Any) -> None:
 
 def test_techniques_that_do_not_exist_yet_are_refused() -> None:
     options = EstimatorOptions(
-        resilience_level=2,
-        resilience={"pec_mitigation": True},
-        dynamical_decoupling={"enable": True},
-        execution={"precision_target": "mitigated"},
+        resilience_level=2, resilience={"pec_mitigation": True, "zne": {"amplifier": "pea"}}
     )
     found = problems(options)
-    assert list(found) == [
-        "options.resilience.zne_mitigation",
-        "options.resilience.pec_mitigation",
-        "options.dynamical_decoupling.enable",
-        "options.execution.precision_target",
-    ]
-    assert found["options.resilience.zne_mitigation"] == (
-        "options.resilience.zne_mitigation: is True (resilience_level = 2), but this version does not have "
-        "zero-noise extrapolation; set it to False, or resilience_level to 0 or 1"
+    assert list(found) == ["options.resilience.pec_mitigation", "options.resilience.zne.amplifier"]
+    assert found["options.resilience.zne.amplifier"] == (
+        "options.resilience.zne.amplifier: is 'pea', but this version does not learn noise to amplify it; "
+        "set it to 'gate_folding' or 'global_folding'"
     )
+    options.resilience.zne_mitigation = False
+    assert list(problems(options)) == ["options.resilience.pec_mitigation"]
     sampler = SamplerOptions(
         resilience={"measure_mitigation": True},
         calibration={"groups": [[0, 1]]},
@@ -260,6 +256,71 @@ def test_techniques_that_do_not_exist_yet_are_refused() -> None:
         "options.calibration.groups",
         "options.execution.meas_type",
     ]
+
+
+def test_level_two_has_guarded_extrapolation() -> None:
+    assert finalize(EstimatorOptions()).zne is None
+    assert finalize(EstimatorOptions(resilience_level=2)).zne == ResolvedZne(
+        amplifier="gate_folding",
+        noise_factors=(1.0, 3.0, 5.0),
+        extrapolators=("exponential", "linear"),
+        extrapolated_noise_factors=(0.0, 1.0, 3.0, 5.0),
+        selection="order",
+        guard=True,
+        shot_allocation="neyman",
+    )
+    options = EstimatorOptions(resilience={"zne_mitigation": True, "zne": {"extrapolator": "linear"}})
+    zne = finalize(options).zne
+    assert zne is not None
+    assert (zne.guard, zne.extrapolators) == (False, ("linear",))
+
+
+def test_decoupling_resolves_its_durations() -> None:
+    assert finalize(SamplerOptions()).decoupling is None
+    for kind in (EstimatorOptions, SamplerOptions):
+        options = kind(dynamical_decoupling={"enable": True, "sequence_type": "staggered"})
+        options.dynamical_decoupling.instruction_durations = [("x", None, 35, "ns"), ("cx", (0, 1), 4e-7)]
+        assert finalize(options).decoupling == ResolvedDecoupling(
+            sequence_type="staggered",
+            extra_slack_distribution="middle",
+            scheduling_method="alap",
+            skip_reset_qubits=False,
+            instruction_durations=(("x", None, pytest.approx(3.5e-8)), ("cx", (0, 1), 4e-7)),
+        )
+
+
+@pytest.mark.parametrize(
+    ("others", "rule"),
+    [
+        ({"default_shots": 100}, "but default_shots is set; remove default_shots"),
+        (
+            {"twirling": {"num_randomizations": 8, "shots_per_randomization": 8}},
+            "but twirling.num_randomizations and twirling.shots_per_randomization fix them; leave one of them",
+        ),
+    ],
+)
+def test_a_mitigated_precision_decides_the_shots(others: Any, rule: str) -> None:
+    options = EstimatorOptions(execution={"precision_target": "mitigated"}, **others)
+    assert rule in problems(options)["options.execution.precision_target"]
+    options.execution.precision_target = "shots"
+    finalize(options)
+
+
+def test_an_extrapolator_of_the_users_own_counts_its_parameters() -> None:
+    class Own:
+        name, num_parameters = "own", 4
+
+        def fit(self) -> None: ...
+
+    options = EstimatorOptions(
+        resilience={"zne_mitigation": True, "zne": {"extrapolator": (Own(), "linear")}}
+    )
+    assert (
+        "'own' needs 4 noise factors, there are 3"
+        in (problems(options)["options.resilience.zne.extrapolator"])
+    )
+    options.resilience.zne.noise_factors = (1, 2, 3, 4)
+    assert finalize(options).zne.extrapolators[0].name == "own"  # type: ignore[union-attr]
 
 
 def test_level_two_without_zne_runs() -> None:
@@ -328,14 +389,6 @@ def test_decoupling_and_control_flow(wrap: Any) -> None:
         "set it to False or split the run"
     ]
     finalize(EstimatorOptions(), [wrap(Circuit(dynamic=True))])
-
-
-def test_decoupling_needs_durations() -> None:
-    options = EstimatorOptions(dynamical_decoupling={"enable": True})
-    assert "needs the durations of gates, which OtherMode does not give" in str(
-        problems(options, backend=OtherMode())
-    )
-    assert "durations" not in str(problems(options, backend=Backend()))
 
 
 def test_known_noise_must_have_layers() -> None:
@@ -447,10 +500,9 @@ def test_all_problems_of_all_rules_come_together() -> None:
     )
     with pytest.raises(OptionsError) as caught:
         finalize(options, [Circuit()], Backend(limits=(0, 0.5)))
-    assert str(caught.value).startswith("7 problems:\n  - options.experimental: ")
+    assert str(caught.value).startswith("6 problems:\n  - options.experimental: ")
     assert [problem.path.removeprefix("options.") for problem in caught.value.problems] == [
         "experimental",
-        "resilience.zne_mitigation",
         "twirling.enable_measure",
         "resilience.zne.extrapolator",
         "seed_estimator",

@@ -110,15 +110,20 @@ class Shown:
 
 TWIRLED = {"twirling": {"enable_gates": True}}
 MEASURED = {"resilience": {"measure_mitigation": True}}
+DURATIONS = [("cx", None, 401.3, "ns"), ("measure", None, 1, "us")]
+DURATIONS += [(name, None, 35, "ns") for name in ("ry", "sx", "x", "u", "id")] + [("rz", None, 0)]
+DECOUPLED = {"dynamical_decoupling": {"enable": True, "instruction_durations": DURATIONS}}
+EXTRAPOLATED = {"resilience": {"zne_mitigation": True}}
 SHARED = {
     "default_shots": Acts(100),
     "seed": Acts(2),
     "max_execution_time": Shown("test_a_job_stops_when_its_time_is_over"),
-    "dynamical_decoupling.enable": Refused(True, "does not have dynamical decoupling"),
-    **{
-        f"dynamical_decoupling.{name}": With("dynamical_decoupling.enable")
-        for name in ("sequence_type", "extra_slack_distribution", "scheduling_method", "skip_reset_qubits")
-    },
+    "dynamical_decoupling.enable": Acts(True, {"dynamical_decoupling": {"instruction_durations": DURATIONS}}),
+    "dynamical_decoupling.sequence_type": Acts("XY4", DECOUPLED),
+    "dynamical_decoupling.extra_slack_distribution": Acts("edges", DECOUPLED),
+    "dynamical_decoupling.scheduling_method": Acts("asap", DECOUPLED),
+    "dynamical_decoupling.skip_reset_qubits": Acts(True, DECOUPLED),
+    "dynamical_decoupling.instruction_durations": Acts([*DURATIONS, ("cx", (1, 2), 911, "ns")], DECOUPLED),
     "twirling.enable_gates": Acts(True),
     "twirling.num_randomizations": Acts(3, TWIRLED),
     "twirling.shots_per_randomization": Acts(7, TWIRLED),
@@ -153,11 +158,14 @@ TABLE = {
         "resilience.measure_mitigation": Acts(False),
         "resilience.measure_noise_learning.num_randomizations": Acts(5),
         "resilience.measure_noise_learning.shots_per_randomization": Acts(9),
-        "resilience.zne_mitigation": Refused(True, "does not have zero-noise extrapolation"),
-        **{
-            f"resilience.zne.{name}": With("resilience.zne_mitigation")
-            for name in ("amplifier", "noise_factors", "extrapolator", "extrapolated_noise_factors")
-        },
+        "resilience.zne_mitigation": Acts(True),
+        "resilience.zne.amplifier": Acts("global_folding", EXTRAPOLATED),
+        "resilience.zne.noise_factors": Acts((1, 2), EXTRAPOLATED),
+        "resilience.zne.extrapolator": Acts("richardson", EXTRAPOLATED),
+        "resilience.zne.extrapolated_noise_factors": Shown("test_models_are_evaluated_where_asked"),
+        "resilience.zne.selection": Shown("test_models_are_selected_as_asked"),
+        "resilience.zne.guard": Shown("test_the_guard_keeps_what_extrapolation_would_harm"),
+        "resilience.zne.shot_allocation": Acts("equal", EXTRAPOLATED),
         "resilience.pec_mitigation": Refused(True, "does not have probabilistic error cancellation"),
         **{f"resilience.pec.{name}": With("resilience.pec_mitigation") for name in ("max_overhead", "noise_gain")},
         **{
@@ -172,7 +180,7 @@ TABLE = {
         "resilience.layer_noise_model": With("resilience.pec_mitigation"),
         "calibration.max_age": Shown("test_calibrations_are_shared_while_they_are_young"),
         "calibration.shots": Acts(600),
-        "execution.precision_target": Refused("mitigated", "cannot be 'mitigated' in this version"),
+        "execution.precision_target": Shown("test_a_mitigated_precision_takes_a_second_round"),
     },
     SamplerOptions: {
         **SHARED,
@@ -301,6 +309,45 @@ def test_a_simulated_device_is_respected(tree, device, words):
     with pytest.raises(ValueError, match=words):
         PRIMITIVE[tree](backend, {"simulator": device}).run(PUBS[tree])
     assert backend.num_runs == 0
+
+
+def extrapolated(**zne):
+    """Return the result of an extrapolation whose measured values all agree within their errors."""
+    options = {"seed": 5, "default_shots": 200, "resilience_level": 0}
+    options["resilience"] = {"zne_mitigation": True, "zne": {"noise_factors": (1, 3, 5), **zne}}
+    return Estimator(Device(), options).run(PUBS[EstimatorOptions]).result()[0]
+
+
+def test_models_are_evaluated_where_asked():
+    data = extrapolated(extrapolator=("linear", "richardson"), extrapolated_noise_factors=(0, 1, 2, 4)).data
+    assert data.evs_extrapolated.shape == data.stds_extrapolated.shape == (2, 4)
+    first, second, third = data.evs_extrapolated[0, :3]
+    assert first == pytest.approx(2 * second - third)
+    assert data.evs_extrapolated[1, 1] == pytest.approx(data.evs_noise_factors[0])
+
+
+def test_models_are_selected_as_asked():
+    models = ("richardson", "linear")
+    for selection, first in (("order", "richardson"), ("aic", "linear"), ("predicted_error", "linear")):
+        result = extrapolated(extrapolator=models, selection=selection)
+        assert set(result.metadata["resilience"]["zne"]["extrapolators"][0].values()) == {first}
+
+
+def test_the_guard_keeps_what_extrapolation_would_harm():
+    without, guarded = (extrapolated(extrapolator="richardson", guard=g).data for g in (False, True))
+    assert without.evs == pytest.approx(without.evs_extrapolated[0, 0])
+    assert str(without.status) == ""
+    assert guarded.evs == pytest.approx(guarded.evs_noise_factors[0])
+    assert str(guarded.status).startswith("kept as measured")
+
+
+def test_a_mitigated_precision_takes_a_second_round():
+    options = {"seed": 1, "resilience_level": 0, "twirling": {"enable_gates": True}, **EXTRAPOLATED}
+    for target, rounds in (("shots", 1), ("mitigated", 2)):
+        options["execution"] = {"precision_target": target}
+        job = Estimator(Device(), options).run(PUBS[EstimatorOptions], precision=0.025)
+        assert (job.result()[0].data.stds < 0.025) == (target == "mitigated")
+        assert str(job.plan()).count("Pool the rounds") == (rounds - 1) * 3
 
 
 @pytest.mark.parametrize("kind", [Session, Batch])

@@ -60,7 +60,7 @@ def test_balanced_members_count_in_blocks_of_four():
     node = plan_of(stage).roots[0]
     assert node.residue.block == 4
     estimate = run_stages((stage, Measure()), default_ensemble(), ExactSampler(0), 0)
-    assert estimate.terms.spread.rows.shape[0] == 4
+    assert estimate.terms.spread[0].rows.shape[0] == 4
 
 
 def test_members_that_all_agree_keep_an_error_bar():

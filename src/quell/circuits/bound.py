@@ -11,6 +11,7 @@ from qiskit.circuit import CircuitInstruction
 from ..kernels import paulis
 from .dressings import canonical
 from .gatesets import InstanceGates, instance_gates
+from .parametric import ParametricForm
 from .program import Frames, Program
 from .render import emit, member_euler, uses_cliffords
 
@@ -23,6 +24,8 @@ class BoundForm:
     and for every dressing those it has under the pairs of frames drawn so far; equal ones are one object.
     Building an instance is then one gather, and one bulk packing of the result; no parameter table is
     involved.
+
+    Members of a decoupled program share one schedule, so these are its parametric circuit with values assigned.
     """
 
     program: Program
@@ -39,8 +42,11 @@ class BoundForm:
     )  # start and length of every pair of frames; start -1: not made
     _variant: NDArray[np.int64] = field(init=False)
     _varies: NDArray[np.bool_] = field(init=False)
+    _parametric: ParametricForm | None = field(init=False, default=None)
 
     def __attrs_post_init__(self) -> None:
+        if self.program.decoupling is not None:
+            self._parametric = ParametricForm(self.program)
         circuit = self.program.template.circuit
         self._empty = circuit.copy_empty_like()
         # Bulk packing knows nothing of classical variables; circuits with any are built one by one.
@@ -53,6 +59,8 @@ class BoundForm:
 
     def circuits(self, start: int, stop: int) -> list[QuantumCircuit]:
         """Return members ``start`` to ``stop`` as circuits without parameters."""
+        if self._parametric is not None:
+            return _assigned(self._parametric, start, stop)
         made: list[QuantumCircuit] = []
         for setting, first, last in self.program.slices(start, stop):
             made += self._setting(setting, self.program.frames(setting, first, last))
@@ -127,7 +135,8 @@ class BoundForm:
         dressings = [program.template.dressings[d] for d in program.touched_indices]
         measured = np.array([dressing.measured for dressing in dressings], dtype=bool)[position]
         qubit = np.array([dressing.qubit for dressing in dressings], dtype=np.int64)[position]
-        gates = instance_gates(program.gate_set, canonical(euler), measured)
+        least = np.array([dressing.least for dressing in dressings], dtype=np.int64)[position]
+        gates = instance_gates(program.gate_set, canonical(euler), measured, least)
         lengths = np.bincount(gates.dressing, minlength=len(position))
         starts = len(self._pool) + np.cumsum(lengths) - lengths
         self._ready[:, position, code] = starts, lengths
@@ -165,6 +174,12 @@ class BoundForm:
             for instruction in instructions:
                 circuit._append(instruction)
         return circuit
+
+
+def _assigned(form: ParametricForm, start: int, stop: int) -> list[QuantumCircuit]:
+    if not form.num_parameters:
+        return [form.circuit.copy() for _ in range(start, stop)]
+    return [form.circuit.assign_parameters(values) for values in form.values(start, stop)]
 
 
 def _objects(instructions: list[CircuitInstruction]) -> NDArray[np.object_]:

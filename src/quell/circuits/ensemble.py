@@ -28,6 +28,9 @@ class Ensemble:
         target: What the device can do, None if unknown.
         draws: Outermost first.
         num_randomizations: Length of the randomization axis, None while there is no such axis.
+        share: Shots relative to what stages further in would take on their own.
+        blocks: Into how many parts the shots are cut to see how terms vary together, where there is no
+            randomization axis to tell; 1 for none.
     """
 
     template: Template
@@ -41,3 +44,5 @@ class Ensemble:
     target: Target | None = None
     draws: tuple[Draw, ...] = ()
     num_randomizations: int | None = None
+    share: float = 1.0
+    blocks: int = 1

@@ -84,6 +84,10 @@ class GateSet:
             return form
         return form[:-1] if self.virtual_tail else self.up_to_phase or form
 
+    def pulses(self, kind: Kind) -> int:
+        """Return how many gates of a form are not rotations about Z, which devices do by counting."""
+        return sum(gate.name not in _PHASES for gate in self.form(kind))
+
     def instruction(self, name: str, qubits: tuple[Qubit, ...], parameters: list[Any]) -> CircuitInstruction:
         """Return a gate on qubits. Without a gate object where qiskit needs none: a sixth of time and memory."""
         standard = None if dict(self.factories) else getattr(_FACTORIES[name], "_standard_gate", None)
@@ -163,6 +167,7 @@ GATE_SETS: Final[tuple[GateSet, ...]] = (
 _BY_NAME: Final = {gate_set.name: gate_set for gate_set in GATE_SETS}
 _PHASES: Final = frozenset({"rz", "u1", "p"})
 _ZERO_PHASE: Final = 1e-12
+_KINDS: Final[tuple[Kind, ...]] = ("virtual", "half", "flip", "full")
 _IGNORED: Final = frozenset({"id", "delay", "measure", "reset", "barrier"})
 
 
@@ -237,7 +242,10 @@ class InstanceGates:
 
 
 def instance_gates(
-    gate_set: GateSet, euler: NDArray[np.float64], measured: NDArray[np.bool_]
+    gate_set: GateSet,
+    euler: NDArray[np.float64],
+    measured: NDArray[np.bool_],
+    least: NDArray[np.int64] | int = 0,
 ) -> InstanceGates:
     """Write bound dressings, each in its shortest form; rotations by zero are left out.
 
@@ -245,23 +253,25 @@ def instance_gates(
         gate_set: Gates to use.
         euler: Canonical theta, phi, lam, float64 ``(M, 3)``.
         measured: Whether the qubit is measured next, so that phases do not matter, bool ``(M,)``.
+        least: Pulses of each at least; those of the full form are the most there are, int64 ``(M,)``.
     """
     theta = euler[:, 0]
     no_phase = np.abs(wrap(euler[:, 1] + euler[:, 2])) < _ZERO_PHASE
     nothing = (theta == 0.0) & (measured | no_phase)
-    kinds = np.select(
-        [nothing, no_phase & bool(gate_set.up_to_phase), theta == 0.0, theta == pi / 2, theta == pi],
-        range(5),
-        default=5,
-    )
+    forms = (*([gate_set.up_to_phase] * 2), *map(gate_set.form, _KINDS))
+    enough = [
+        np.asarray(least) <= (0 if k == 0 else sum(gate.name not in _PHASES for gate in form))
+        for k, form in enumerate(forms)
+    ]
+    fits = [nothing, no_phase & bool(gate_set.up_to_phase), theta == 0.0, theta == pi / 2, theta == pi]
+    kinds = np.select([fit & many for fit, many in zip(fits, enough[:5], strict=True)], range(5), default=5)
     names = sorted(gate_set.gates)
     parts: list[tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]] = []
-    by_kind: tuple[Kind, ...] = ("virtual", "half", "flip", "full")
     for kind, is_measured in product(range(1, 6), (False, True)):
         members = np.flatnonzero((kinds == kind) & (measured == is_measured))
         if not len(members):
             continue
-        form = gate_set.up_to_phase if kind == 1 else gate_set.form(by_kind[kind - 2], measured=is_measured)
+        form = gate_set.up_to_phase if kind == 1 else gate_set.form(_KINDS[kind - 2], measured=is_measured)
         for gate in form:
             rows = np.array(gate.rows).reshape(-1, 4)
             values = np.full((len(members), 3), np.nan)

@@ -59,7 +59,8 @@ def with_idles(template: Template, idle_qubits: Mapping[int, Iterable[int]]) -> 
         origin[build.dressing(q)] = d
     build.close_all()
     for new, old in origin.items():
-        build.dressings[new]["measured"] = template.dressings[old].measured
+        for name in ("measured", "least", "repeated"):
+            build.dressings[new][name] = getattr(template.dressings[old], name)
     moved = {final[op.instruction]: op.before[0] for op in build.ops if op.instruction in final}
     terminals = [Terminal(t.qubit, t.clbit, moved[t.dressing]) for t in template.terminals]
     return Template(

@@ -172,6 +172,20 @@ class Settings:
     shape: tuple[int, ...]
 
 
+#: Letters of diagonal codes I, Z, 0, 1 (rows: basis Z, X, Y).
+_WRITTEN: Final = (("", "Z", "0", "1"), ("", "X", "+", "-"), ("", "Y", "r", "l"))
+
+
+def term_labels(settings: Settings) -> list[str]:
+    """Return how each term is written, letter and qubit of its support: "X0 Z3"."""
+    bases = settings.bases[settings.setting] % 3
+    qubits = settings.qubits.tolist()
+    return [
+        " ".join(f"{_WRITTEN[b][c]}{q}" for q, b, c in zip(qubits, basis, codes, strict=True) if c)
+        for basis, codes in zip(bases.tolist(), settings.codes.tolist(), strict=True)
+    ]
+
+
 def commuting_groups(bases: NDArray[np.uint8], weights: NDArray[np.float64]) -> NDArray[np.int64]:
     """Group bases that agree wherever both measure: greedy, heaviest first.
 

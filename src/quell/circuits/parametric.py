@@ -17,6 +17,7 @@ from qiskit.circuit import CircuitInstruction, ParameterVector
 from qiskit.primitives.containers.sampler_pub import SamplerPub
 
 from ..kernels import angles
+from .decoupling import decoupled
 from .gatesets import Form, Kind
 from .program import Frames, Program
 from .render import Floats, emit, member_euler, uses_cliffords
@@ -31,7 +32,8 @@ class ParametricForm:
 
     Attributes:
         program: What is rendered.
-        circuit: Touched dressings have free angles; everything else is as the user wrote it.
+        circuit: Touched dressings have free angles; everything else is as the user wrote it. Delays and pulses
+            between them where the program is decoupled.
     """
 
     program: Program
@@ -60,6 +62,9 @@ class ParametricForm:
                 first_column[int(touched[position])] = (form, total + k * width)
             total += width * len(positions)
         self.circuit = self._write(first_column, ParameterVector(self._name(), total))
+        if program.decoupling is not None:
+            # Once for all members: what a touched dressing is written in has the same length for any angles.
+            self.circuit = decoupled(self.circuit, program.decoupling, program.target)
         self._order_columns(total)
 
     @property
@@ -68,9 +73,14 @@ class ParametricForm:
         return len(self._column_of)
 
     def _kinds(self) -> list[Kind]:
-        """Return half for dressings whose theta is pi/2 in every setting: frames keep it there."""
+        """Return half for dressings whose theta is pi/2 in every setting: frames keep it there.
+
+        But not for those that are repeated elsewhere: their copies are Paulis, which are written in full.
+        """
         program = self.program
-        halves = np.ones(len(program.touched_indices), dtype=bool)
+        halves = np.array(
+            [not program.template.dressings[d].repeated for d in program.touched_indices], dtype=bool
+        )
         cliffords = uses_cliffords(program)
         seen: set[tuple[int, bytes]] = set()
         varies = len(program.plain_euler) > 1

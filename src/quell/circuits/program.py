@@ -15,8 +15,10 @@ from typing import Protocol
 import numpy as np
 from attrs import evolve, frozen
 from numpy.typing import NDArray
+from qiskit.transpiler import Target
 
 from ..kernels import angles, paulis
+from .decoupling import Decoupling
 from .dressings import canonical
 from .gatesets import GateSet
 from .template import Template
@@ -74,6 +76,8 @@ class Program:
         draws: Outermost first.
         randomizations: Half-open range of randomizations of each setting.
         label: What the program is for.
+        decoupling: What fills the time in which qubits wait, on the schedule of the written circuit.
+        target: The device of that schedule; None if nothing is known of it.
     """
 
     template: Template
@@ -85,6 +89,8 @@ class Program:
     draws: tuple[Draw, ...] = ()
     randomizations: tuple[int, int] = (0, 1)
     label: str = "circuit"
+    decoupling: Decoupling | None = None
+    target: Target | None = None
 
     @property
     def num_settings(self) -> int:

@@ -39,6 +39,8 @@ class Dressing:
         product: Their product, None where it is not affine in the circuit's atoms.
         varies: Whether the angles depend on the user's parameters.
         measured: Whether a terminal measurement comes next.
+        least: Pulses that it takes at least where it is touched, so that it has the noise of what it copies.
+        repeated: Whether copies of it are made in other members of a noise amplification.
     """
 
     qubit: int
@@ -47,6 +49,8 @@ class Dressing:
     product: Euler | None = IDENTITY
     varies: bool = False
     measured: bool = False
+    least: int = 0
+    repeated: bool = False
 
 
 @frozen(eq=False)
@@ -174,7 +178,15 @@ class Builder:
         if qubit not in self.open:
             self.open[qubit] = len(self.dressings)
             self.dressings.append(
-                {"qubit": qubit, "instructions": [], "gates": [], "product": IDENTITY, "measured": False}
+                {
+                    "qubit": qubit,
+                    "instructions": [],
+                    "gates": [],
+                    "product": IDENTITY,
+                    "measured": False,
+                    "least": 0,
+                    "repeated": False,
+                }
             )
         return self.open[qubit]
 
@@ -213,6 +225,8 @@ class Builder:
                 product=d["product"],
                 varies=any(angle.terms for gate in d["gates"] for angle in gate),
                 measured=d["measured"],
+                least=d["least"],
+                repeated=d["repeated"],
             )
             for d in self.dressings
         )

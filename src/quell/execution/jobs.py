@@ -17,15 +17,16 @@ from qiskit.primitives import BasePrimitiveJob, PrimitiveResult
 from qiskit.providers import JobStatus
 
 from ..circuits.samples import Samples
-from ..errors import CancelledError
+from ..errors import CancelledError, Problem, UnsupportedError
 from ..options.resolved import ResolvedEnvironment
-from ..plans import Plan, cost
+from ..plans import Plan, cost, restaged
 from .exchange import Exchange
 from .logs import JobLog
-from .run import Run
+from .run import Refine, Run
 from .runner import Progress, Runner
 
 Finish = Callable[[list[Any], Mapping[str, Any]], PrimitiveResult[Any]]
+Reanalysis = Callable[[Any], tuple[Callable[[Any], Any], Finish]]
 
 #: The jobs that have not ended: the program waits for them.
 _UNENDED: Final[set[Future[Any]]] = set()
@@ -58,6 +59,8 @@ class Job(BasePrimitiveJob[PrimitiveResult[Any], JobStatus]):
         rng: Draws the experiments for what other jobs should have learned and did not.
         backend: What the circuits run on.
         session_id: Id of the session or batch that it belongs to.
+        refine: Grows the plan once by what the first results lack, see `Run`.
+        reanalysis: Returns, for other options, how stages change and how results are finished.
     """
 
     _future: Future[PrimitiveResult[Any]]
@@ -75,6 +78,8 @@ class Job(BasePrimitiveJob[PrimitiveResult[Any], JobStatus]):
         rng: np.random.Generator | None = None,
         backend: Any = None,
         session_id: str | None = None,
+        refine: Refine | None = None,
+        reanalysis: Reanalysis | None = None,
     ) -> None:
         super().__init__(str(uuid.uuid4()))
         environment = environment or ResolvedEnvironment("WARNING", (), None)
@@ -95,7 +100,9 @@ class Job(BasePrimitiveJob[PrimitiveResult[Any], JobStatus]):
             log=self._log,
             progress=progress,
             limit=environment.max_execution_time,
+            refine=refine,
         )
+        self._reanalysis = reanalysis
         total = cost(plan)
         self._log.info(f"planned {total.circuits} circuits, {total.shots} shots")
         for entry in self._exchange.taken:
@@ -152,6 +159,28 @@ class Job(BasePrimitiveJob[PrimitiveResult[Any], JobStatus]):
             if self._future.done():  # it ended just now, or this is how it ended
                 return self._future.result()
             raise self._too_early(timeout) from None
+
+    def reanalyze(self, options: Any) -> PrimitiveResult[Any]:
+        """Return the result that the same samples give under other options; nothing is run.
+
+        Args:
+            options: A whole options tree, or a dict of what changes: the extrapolators of ZNE, where they are
+                evaluated, and the guard. Everything else shaped what was measured.
+
+        Raises:
+            OptionsError: Options are unknown or wrong, or would need another measurement.
+            UnsupportedError: The job has nothing that could be analysed in another way.
+            ExecutionError: The job failed, or was cancelled.
+        """
+        if self._reanalysis is None:
+            rule = "has no stage whose analysis could be changed"
+            raise UnsupportedError.of([Problem("job", rule, "run an Estimator with ZNE")])
+        self.result()
+        change, finish = self._reanalysis(options)
+        return finish(self._run.combined(restaged(self.plan(), change)), self._facts())
+
+    def _facts(self) -> dict[str, Any]:
+        return {**self._run.facts(), "job_tags": list(self._tags)}
 
     def wait_for_final_state(self, timeout: float | None = None) -> None:
         """Wait until the job has ended, well or not.
@@ -235,7 +264,7 @@ class Job(BasePrimitiveJob[PrimitiveResult[Any], JobStatus]):
     def _work(self) -> PrimitiveResult[Any]:
         try:
             combined = self._run.execute()
-            result = self._finish(combined, {**self._run.facts(), "job_tags": list(self._tags)})
+            result = self._finish(combined, self._facts())
         except BaseException as error:  # for who asks for the result
             self._exchange.withdraw()
             say = self._log.warning if isinstance(error, InterruptedError) else self._log.error

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
 import numpy as np
+from attrs import evolve
 
 from ..calibration.ledger import Entry
 from ..circuits.program import Program
@@ -18,6 +19,8 @@ from ..pipeline import Plan, combine, cost, learned, leaves, relearning
 from .exchange import Exchange
 from .logs import JobLog
 from .runner import Chunk, Partial, Progress, Runner
+
+Refine = Callable[[Plan, list[Any], np.random.Generator], Plan | None]
 
 
 class Run:
@@ -32,6 +35,7 @@ class Run:
         log: Where to say how it gets on.
         progress: Called with the number of circuits measured and their total.
         limit: Seconds that measuring and waiting may take, None for any number.
+        refine: Asked once, with what the tasks combine to, for the plan grown by what is missing; None for nothing.
 
     Attributes:
         plan: What is run; it grows when the job has to learn what others should have learned.
@@ -50,6 +54,7 @@ class Run:
         log: JobLog,
         progress: Progress | None,
         limit: float | None,
+        refine: Refine | None = None,
     ) -> None:
         self.plan = plan
         self.samples: list[Samples] | None = None
@@ -61,6 +66,8 @@ class Run:
         self._log = log
         self._progress = progress
         self._limit = limit
+        self._refine = refine
+        self._known: dict[Any, Any] = {}
         self._late = False
         self._started = 0.0
 
@@ -93,24 +100,47 @@ class Run:
         self.cancelled.set()
 
     def _run(self) -> list[Any]:
-        samples: list[Samples] = []
-        known: dict[Any, Any] = {}
+        had: dict[int, Samples] = {}
         self._learn_anew(self._exchange.missing(self._started) or {})
-        programs = leaves(self.plan)
         while True:
-            self.samples = samples = self._measure(programs, samples) + samples
-            known = learned(self.plan, samples, known)
+            self.samples = samples = self._measured(had)
+            had = {id(p): s for p, s in zip(leaves(self.plan), samples, strict=True)}
+            known = learned(self.plan, samples, self._known)
             self._exchange.give(known)
             missing = self._exchange.missing(self._started, self.cancelled)
             if missing is None:
-                raise self._stopped(Partial(_whole(samples, 0)))
-            if not missing:
-                return combine(self.plan, samples, {**known, **self._exchange.calibrations()})
-            self.samples = None  # the plan grows
-            programs = self._learn_anew(missing)
+                raise self._stopped(Partial(_whole(dict(enumerate(samples)))))
+            if missing:
+                self.samples = None  # the plan grows
+                self._learn_anew(missing)
+                continue
+            self._known = {**known, **self._exchange.calibrations()}
+            combined = combine(self.plan, samples, self._known)
+            grown = self._refine(self.plan, combined, self._rng) if self._refine else None
+            self._refine = None
+            if grown is None:
+                return combined
+            self.plan, self.samples = grown, None
+            self._log.info(f"a second round: the plan has grown to {cost(grown).shots} shots")
 
-    def _measure(self, programs: list[Program], before: Sequence[Samples]) -> list[Samples]:
-        """Run programs, whose places in the plan are in front of those of the samples measured before."""
+    def combined(self, plan: Plan) -> list[Any]:
+        """Return what the same samples combine to by other stages; `plan` is the run's but for these."""
+        assert self.samples is not None, "only what ended well is combined again"
+        return combine(plan, self.samples, self._known)
+
+    def _measured(self, had: Mapping[int, Samples]) -> list[Samples]:
+        """Return one result per leaf of the plan: those that are there already, by program, and new ones."""
+        programs = leaves(self.plan)
+        places = [i for i, p in enumerate(programs) if id(p) not in had]
+        before = {i: had[id(p)] for i, p in enumerate(programs) if id(p) in had}
+        new = self._measure([programs[i] for i in places], places, before)
+        found = {**before, **dict(zip(places, new, strict=True))}
+        return [found[i] for i in range(len(programs))]
+
+    def _measure(
+        self, programs: list[Program], places: Sequence[int], before: Mapping[int, Samples]
+    ) -> list[Samples]:
+        """Run programs that have these places in the plan; `before` are the samples of the other places."""
 
         def progress(done: int, total: int) -> None:
             self._log.debug(f"{done} of {total} circuits measured")
@@ -125,7 +155,8 @@ class Run:
         try:
             return self._runner.run(programs, seed=self._seed, progress=progress, cancelled=self.cancelled)
         except ExecutionError as error:
-            error.partial = Partial(error.partial.chunks + _whole(before, len(programs)))
+            chunks = tuple((evolve(c, program=places[c.program]), s) for c, s in error.partial.chunks)
+            error.partial = Partial(chunks + _whole(before))
             self._keep_calibrations(error.partial)
             if isinstance(error, CancelledError):
                 raise self._stopped(error.partial) from None
@@ -148,16 +179,13 @@ class Run:
             partial,
         )
 
-    def _learn_anew(self, missing: Mapping[Any, Entry]) -> list[Program]:
-        """Take into the plan what cannot be had from other jobs; return the new programs, first of the plan's."""
+    def _learn_anew(self, missing: Mapping[Any, Entry]) -> None:
+        """Take into the plan what cannot be had from other jobs."""
         for requirement, entry in missing.items():
             why = "ended without" if entry.lost else f"learned it {entry.age():.3g} s ago, which is too long"
             self._log.info(f"learns anew, because job {entry.job_id} {why}: {requirement.describe()}")
-        before = len(leaves(self.plan))
         self.plan = relearning(self.plan, missing, self._rng)
         self._exchange.promise(missing)
-        programs = leaves(self.plan)
-        return programs[: len(programs) - before]
 
     def facts(self) -> dict[str, Any]:
         """Return what metadata say about the run."""
@@ -171,6 +199,6 @@ class Run:
         }
 
 
-def _whole(samples: Sequence[Samples], first: int) -> tuple[tuple[Chunk, Samples], ...]:
-    """Return the samples of whole programs as chunks; `first` is the place of the first program."""
-    return tuple((Chunk(first + i, 0, len(s.shots)), s) for i, s in enumerate(samples))
+def _whole(samples: Mapping[int, Samples]) -> tuple[tuple[Chunk, Samples], ...]:
+    """Return the samples of whole programs, by their places, as chunks."""
+    return tuple((Chunk(place, 0, len(s.shots)), s) for place, s in samples.items())

@@ -53,6 +53,11 @@ def octets(key: Key, stream: int, start: int, stop: int, width: int) -> NDArray[
     return raw.astype("<u8", copy=False).view(np.uint8).reshape(stop - start, -1)[:, :width]
 
 
+def generator(key: Key, stream: int) -> np.random.Generator:
+    """Return the generator of a stream, for what is not drawn row by row."""
+    return np.random.Generator(_generator(key, 0, stream))
+
+
 def _generator(key: Key, block: int, stream: int) -> np.random.Philox:
     """Return Philox at a counter. Its constructor would first ask the system for entropy it then drops."""
     generator = np.random.Philox(_ANY_SEED)

@@ -14,6 +14,7 @@ subgroup instead of assuming anything about the gate.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import lru_cache
 
 import numpy as np
@@ -131,3 +132,35 @@ def balancing_permutations(choices: NDArray[np.uint8]) -> NDArray[np.int64]:
         if None not in moved:
             table[m] = np.array(moved, dtype=np.int64)
     return table
+
+
+def inverting_paulis(
+    unitaries: Sequence[NDArray[np.complex128]],
+) -> tuple[NDArray[np.uint8], NDArray[np.uint8]] | None:
+    """Return the Paulis that turn a two-qubit gate into its inverse, up to phase.
+
+    The same physical gate then runs backwards: ``rzz(t)`` between two X on one qubit is ``rzz(-t)``.
+
+    Args:
+        unitaries: The gate, or one with parameters at several generic points: complex ``(4, 4)`` each, the first
+            qubit being the less significant one.
+
+    Returns:
+        Codes before and after the gate, uint8 ``(2,)`` each, with as few X parts as possible; None if no Paulis do.
+    """
+    codes = np.stack(np.meshgrid(range(4), range(4), indexing="ij"), axis=-1).reshape(-1, 2).astype(np.uint8)
+    pairs = np.stack([np.kron(PAULIS[b], PAULIS[a]) for a, b in codes])
+    found = np.zeros(16, dtype=np.int64)
+    for k, unitary in enumerate(unitaries):
+        backwards = unitary.conj().T
+        # After U before = c U^-1, so after = c U^-1 before^-1 U^-1.
+        after = backwards @ pairs.conj().transpose(0, 2, 1) @ backwards
+        index = _index_of(after.reshape(16, 16), pairs.reshape(16, 16))
+        found = index if k == 0 else np.where(found == index, found, -1)
+    usable = np.flatnonzero(found >= 0)
+    if not len(usable):
+        return None
+    pulses = ((codes[usable] & 1).sum(axis=1) + (codes[found[usable]] & 1).sum(axis=1)) * 4
+    phases = (codes[usable] >> 1).sum(axis=1) + (codes[found[usable]] >> 1).sum(axis=1)
+    best = usable[np.argmin(pulses + phases)]
+    return codes[best], codes[found[best]]

@@ -7,6 +7,8 @@ an error bar is widened once, at the end, by what Student's t demands for all it
 
 from __future__ import annotations
 
+from collections.abc import Hashable, Sequence
+
 import numpy as np
 from attrs import evolve, frozen
 from numpy.typing import ArrayLike, NDArray
@@ -23,10 +25,12 @@ class Deviations:
     Attributes:
         rows: float64 ``(B, T)``; the covariance of the T values is ``rows.T @ rows``.
         dof: Degrees of freedom it was estimated with; infinite where it is known.
+        source: What errs, where several results share it; equal sources err together.
     """
 
     rows: Floats
     dof: float
+    source: Hashable = None
 
     @property
     def variance(self) -> Floats:
@@ -37,6 +41,25 @@ class Deviations:
     def scaled(self, factors: Floats) -> Deviations:
         """Return the deviations of the values times `factors`, float64 ``(T,)``."""
         return evolve(self, rows=self.rows * factors)
+
+
+def summed(
+    results: Sequence[Sequence[Deviations]], weights: Sequence[Floats | float]
+) -> tuple[Deviations, ...]:
+    """Return the deviations of a weighted sum of results; what several of them share adds up before it is squared.
+
+    Args:
+        results: The deviations of each result, at most one of each source.
+        weights: Weight of each result, a number or float64 ``(T,)``.
+    """
+    total: dict[Hashable, Deviations] = {}
+    for deviations, weight in zip(results, weights, strict=True):
+        for own in deviations:
+            rows = own.rows * weight
+            if own.source in total:
+                rows = rows + total[own.source].rows
+            total[own.source] = evolve(own, rows=rows)
+    return tuple(total.values())
 
 
 def deviations_of_mean(values: Floats, weights: Floats, block: int = 1) -> tuple[Floats, Deviations | None]:

@@ -22,12 +22,14 @@ from .groups import (
     ZneOptions,
 )
 from .resolved import (
+    ResolvedDecoupling,
     ResolvedEnvironment,
     ResolvedEstimator,
     ResolvedExecution,
     ResolvedMeasureNoiseLearning,
     ResolvedSampler,
     ResolvedTwirling,
+    ResolvedZne,
 )
 from .shots import sampler_shots, twirling_shots
 from .tree import EstimatorOptions, SamplerOptions
@@ -45,12 +47,14 @@ __all__ = [
     "MeasureNoiseLearningOptions",
     "PecOptions",
     "ResilienceOptions",
+    "ResolvedDecoupling",
     "ResolvedEnvironment",
     "ResolvedEstimator",
     "ResolvedExecution",
     "ResolvedMeasureNoiseLearning",
     "ResolvedSampler",
     "ResolvedTwirling",
+    "ResolvedZne",
     "SamplerCalibrationOptions",
     "SamplerExecutionOptions",
     "SamplerOptions",

@@ -200,23 +200,80 @@ def models(value: Any) -> Any:
     raise ValueError(f"must be a sequence of layers with their noise, or None, not {reprlib.repr(value)}")
 
 
-def choices(*names: str) -> Check:
-    """Return a check for one of `names`, kept as it is, or a sequence of at least one, stored as a tuple."""
-    one = choice(*names)
+def extrapolators(*names: str) -> Check:
+    """Return a check for extrapolators: one of `names` or an object, kept as it is, or a sequence, as a tuple.
 
-    def check(value: Any) -> str | tuple[str, ...]:
+    Objects have a `name`, a number `num_parameters` and a method `fit` (see `quell.extrapolators`).
+    """
+    by_name = choice(*names)
+
+    def one(value: Any) -> Any:
+        if not is_extrapolator(value):
+            return by_name(value)
+        if value.name in names:
+            raise ValueError(f"has an object called {value.name!r}, which is a name of quell's", "rename it")
+        return value
+
+    def check(value: Any) -> Any:
         value = plain(value)
-        if isinstance(value, str):
-            return str(one(value))
+        if isinstance(value, str) or is_extrapolator(value):
+            return one(value)
         try:
             items = tuple(_items(value))
         except TypeError:
             items = ()
         if not items:
-            raise ValueError(f"must be a name or a list of names, not {reprlib.repr(value)}")
-        return tuple(one(item) for item in items)
+            rule = f"must be a name, an extrapolator or a list of them, not {reprlib.repr(value)}"
+            raise ValueError(
+                rule, "a function becomes one by quell.extrapolators.Model(function, num_parameters)"
+            )
+        found = tuple(one(plain(item)) for item in items)
+        called = [getattr(item, "name", item) for item in found]
+        if len(set(called)) < len(called):
+            raise ValueError(f"must name each extrapolator once, not {reprlib.repr(value)}")
+        return found
 
     return check
+
+
+def is_extrapolator(value: Any) -> bool:
+    """Return whether a value is an extrapolator rather than the name of one."""
+    named = isinstance(getattr(value, "name", None), str) and callable(getattr(value, "fit", None))
+    return (
+        named and not isinstance(value, type) and isinstance(getattr(value, "num_parameters", None), Integral)
+    )
+
+
+_SECONDS: Final[Mapping[str, float]] = {"s": 1.0, "ms": 1e-3, "us": 1e-6, "ns": 1e-9, "ps": 1e-12}
+
+
+def durations(value: Any) -> tuple[tuple[str, tuple[int, ...], float], ...] | None:
+    """Return durations as (gate, qubits, seconds), no qubits for all; tuples may name a unit; `None` for none."""
+
+    def one(item: Any) -> tuple[str, tuple[int, ...], float]:
+        name, qubits, duration, *rest = (plain(part) for part in _items(item))
+        unit = rest[0] if rest else "s"
+        if not isinstance(name, str) or len(rest) > 1:
+            raise TypeError
+        qubits = (qubits,) if isinstance(qubits, Integral) else qubits
+        # No qubits rather than None mean all of them: TOML has no null.
+        found = () if qubits is None else tuple(_integer(plain(q), 0) for q in _items(qubits))
+        seconds = _number(duration, 0.0) * _SECONDS[unit]
+        if seconds > 1:
+            raise ValueError
+        return name, found, seconds
+
+    def convert(value: Any) -> tuple[tuple[str, tuple[int, ...], float], ...]:
+        try:
+            return tuple(one(item) for item in _items(value))
+        except KeyError:
+            raise ValueError from None
+
+    what = (
+        "a list of (gate, qubits or None, duration[, unit]) of at most 1 s, in 's', 'ms', 'us', 'ns' or 'ps'"
+    )
+    checked: tuple[tuple[str, tuple[int, ...], float], ...] | None = _check(what, convert, (None,))(value)
+    return checked
 
 
 #: Arguments of ``backend.run`` that follow from the PUBs.

@@ -29,6 +29,7 @@ SWITCHED_ON_AT: Mapping[str, int] = {
     "twirling.enable_measure": 1,
     "resilience.measure_mitigation": 1,
     "resilience.zne_mitigation": 2,
+    "resilience.zne.guard": 2,
 }
 
 

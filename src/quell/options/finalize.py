@@ -8,15 +8,19 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any, overload
 
+from attrs import fields
+
 from ..errors import OptionsError
 from .effective import Effective, effective
 from .resolved import (
+    ResolvedDecoupling,
     ResolvedEnvironment,
     ResolvedEstimator,
     ResolvedExecution,
     ResolvedMeasureNoiseLearning,
     ResolvedSampler,
     ResolvedTwirling,
+    ResolvedZne,
 )
 from .rules import check
 from .tree import EstimatorOptions, SamplerOptions
@@ -55,6 +59,7 @@ def finalize(
             default_shots=values["default_shots"].value,
             seed=options.seed,
             twirling=_twirling(values),
+            decoupling=_decoupling(values),
             execution=_execution(values),
             environment=_environment(values),
         )
@@ -69,7 +74,10 @@ def finalize(
             options.resilience.measure_noise_learning.shots_per_randomization,
             options.calibration.shots,
         ),
+        zne=_zne(values),
+        decoupling=_decoupling(values),
         calibration_max_age=options.calibration.max_age,
+        precision_target=options.execution.precision_target,
         execution=_execution(values),
         environment=_environment(values),
     )
@@ -84,6 +92,30 @@ def _twirling(values: Values) -> ResolvedTwirling:
         strategy=values["twirling.strategy"].value,
         group=values["twirling.group"].value,
     )
+
+
+def _zne(values: Values) -> ResolvedZne | None:
+    if not values["resilience.zne_mitigation"].value:
+        return None
+    zne = {
+        path.rpartition(".")[2]: row.value
+        for path, row in values.items()
+        if path.startswith("resilience.zne.")
+    }
+    chosen = zne.pop("extrapolator")
+    return ResolvedZne(extrapolators=chosen if isinstance(chosen, tuple) else (chosen,), **zne)
+
+
+def _decoupling(values: Values) -> ResolvedDecoupling | None:
+    if not values["dynamical_decoupling.enable"].value:
+        return None
+    names = (attribute.name for attribute in fields(ResolvedDecoupling))
+    settings = {name: values[f"dynamical_decoupling.{name}"].value for name in names}
+    if settings["instruction_durations"] is not None:
+        settings["instruction_durations"] = tuple(
+            (gate, qubits or None, seconds) for gate, qubits, seconds in settings["instruction_durations"]
+        )
+    return ResolvedDecoupling(**settings)
 
 
 def _execution(values: Values) -> ResolvedExecution:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any, ClassVar, Literal, TypeAlias, get_args
 
 from . import checks
-from .checks import boolean, choice, choices, integer, integers, nonnegative, numbers, positive
+from .checks import boolean, choice, extrapolators, integer, integers, nonnegative, numbers, positive
 from .group import Group, group, option, options
 
 Auto: TypeAlias = Literal["auto"]
@@ -30,8 +30,11 @@ Extrapolator: TypeAlias = Literal[
     "polynomial_degree_6",
     "polynomial_degree_7",
     "fallback",
+    "richardson",
 ]
-SequenceType: TypeAlias = Literal["XX", "XpXm", "XY4"]
+SequenceType: TypeAlias = Literal["XX", "XpXm", "XY4", "staggered"]
+ModelSelection: TypeAlias = Literal["order", "aic", "predicted_error"]
+ShotAllocation: TypeAlias = Literal["neyman", "equal"]
 LogLevel: TypeAlias = Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"]
 MeasType: TypeAlias = Literal["classified", "kerneled", "avg_kerneled"]
 
@@ -44,7 +47,11 @@ class DynamicalDecouplingOptions(Group):
 
     enable: bool = option(False, boolean(), "Decouple idle qubits; no resilience level turns it on.")
     sequence_type: SequenceType = option(
-        "XX", choice(*get_args(SequenceType)), "Pulses of a sequence: two X, X and its reverse, or X Y X Y."
+        "XX",
+        choice(*get_args(SequenceType)),
+        "Pulses of a sequence: two X, X and its reverse, X Y X Y, or X at times that differ between coupled qubits "
+        "which wait at the same time (staggered, ours).",
+        ours=("staggered",),
     )
     extra_slack_distribution: Literal["middle", "edges"] = option(
         "middle", choice("middle", "edges"), "Where time goes that the pulses cannot be spread over evenly."
@@ -54,6 +61,12 @@ class DynamicalDecouplingOptions(Group):
     )
     skip_reset_qubits: bool = option(
         False, boolean(), "Leave a qubit alone while it is still in the state after its reset."
+    )
+    instruction_durations: tuple[tuple[str, tuple[int, ...], float], ...] | None = option(
+        None,
+        checks.durations,
+        "Gate, qubits (none: all) and seconds, for devices that do not say how long their gates take (ours).",
+        home="ours",
     )
 
 
@@ -124,11 +137,34 @@ class ZneOptions(Group):
     )
     extrapolator: Extrapolator | tuple[Extrapolator, ...] = option(
         ("exponential", "linear"),
-        choices(*get_args(Extrapolator)),
-        "Model of value against noise, or several to choose from for each term.",
+        extrapolators(*get_args(Extrapolator)),
+        "Model of value against noise, or several to choose from for each term, the most trusted first; richardson "
+        "and objects with a fit method are ours.",
+        ours=("richardson",),
     )
     extrapolated_noise_factors: tuple[float, ...] | Auto = option(
         "auto", numbers(0, "auto"), "Where models are evaluated besides; auto: at 0 and the noise factors."
+    )
+    selection: ModelSelection = option(
+        "order",
+        choice(*get_args(ModelSelection)),
+        "Which of several models a term gets, of those that fit: the first, the one of least chi^2 + 2 p, or of least "
+        "predicted error (ours).",
+        home="ours",
+    )
+    guard: bool | None = option(
+        None,
+        boolean(None),
+        "Keep the value without extrapolation where it is predicted to err less; None: as the resilience level says "
+        "(ours).",
+        home="ours",
+    )
+    shot_allocation: ShotAllocation = option(
+        "neyman",
+        choice(*get_args(ShotAllocation)),
+        "How noise factors share the shots: by their weight in the extrapolated value, or equally, as they do where "
+        "twirling.shots_per_randomization is set (ours).",
+        home="ours",
     )
 
 

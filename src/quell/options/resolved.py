@@ -11,7 +11,16 @@ from typing import Any
 
 from attrs import frozen
 
-from .groups import Auto, LogLevel, Strategy, TwirlingGroup
+from .groups import (
+    Amplifier,
+    Auto,
+    LogLevel,
+    ModelSelection,
+    SequenceType,
+    ShotAllocation,
+    Strategy,
+    TwirlingGroup,
+)
 
 
 @frozen
@@ -50,6 +59,40 @@ class ResolvedMeasureNoiseLearning:
 
 
 @frozen
+class ResolvedDecoupling:
+    """How idle qubits are decoupled; durations are (gate, qubits or None for all, seconds)."""
+
+    sequence_type: SequenceType
+    extra_slack_distribution: str
+    scheduling_method: str
+    skip_reset_qubits: bool
+    instruction_durations: tuple[tuple[str, tuple[int, ...] | None, float], ...] | None
+
+
+@frozen
+class ResolvedZne:
+    """How noise is amplified and extrapolated.
+
+    Attributes:
+        amplifier: What amplifies the noise.
+        noise_factors: By how much.
+        extrapolators: Names, or objects as in `quell.extrapolators`; the most trusted first.
+        extrapolated_noise_factors: Where the models are evaluated besides.
+        selection: Which of several models a term gets.
+        guard: Whether a value is kept as measured where extrapolation is predicted to make it worse.
+        shot_allocation: How the noise factors share the shots.
+    """
+
+    amplifier: Amplifier
+    noise_factors: tuple[float, ...]
+    extrapolators: tuple[Any, ...]
+    extrapolated_noise_factors: tuple[float, ...]
+    selection: ModelSelection
+    guard: bool
+    shot_allocation: ShotAllocation
+
+
+@frozen
 class ResolvedExecution:
     """How circuits are run.
 
@@ -77,7 +120,7 @@ class ResolvedEnvironment:
 
 @frozen
 class ResolvedEstimator:
-    """Options of one estimator run; a seed of `None` asks for fresh randomness."""
+    """Options of one estimator run; a seed of `None` asks for fresh randomness. What is `None` is off."""
 
     default_precision: float
     default_shots: int | None
@@ -85,17 +128,21 @@ class ResolvedEstimator:
     twirling: ResolvedTwirling
     measure_mitigation: bool
     measure_noise_learning: ResolvedMeasureNoiseLearning
+    zne: ResolvedZne | None
+    decoupling: ResolvedDecoupling | None
     calibration_max_age: float
+    precision_target: str
     execution: ResolvedExecution
     environment: ResolvedEnvironment
 
 
 @frozen
 class ResolvedSampler:
-    """Options of one sampler run; a seed of `None` asks for fresh randomness."""
+    """Options of one sampler run; a seed of `None` asks for fresh randomness. What is `None` is off."""
 
     default_shots: int
     seed: int | None
     twirling: ResolvedTwirling
+    decoupling: ResolvedDecoupling | None
     execution: ResolvedExecution
     environment: ResolvedEnvironment

@@ -70,24 +70,20 @@ def _vendor_only(case: Case) -> Iterator[Problem]:
 
 def _not_yet(case: Case) -> Iterator[Problem]:
     """Refuse what this version cannot run; a number must not look mitigated and not be."""
-    for path, technique, fix in (
-        ("resilience.zne_mitigation", "zero-noise extrapolation", "set it to False, or resilience_level to 0 or 1"),
-        ("resilience.pec_mitigation", "probabilistic error cancellation", "set it to False"),
-        ("dynamical_decoupling.enable", "dynamical decoupling", "set it to False, or decouple the circuits yourself"),
-    ):  # fmt: skip
-        if case[path]:
-            level = case.values[path].why if case.values[path].origin == "level" else ""
-            rule = f"is True{f' ({level})' if level else ''}, but this version does not have {technique}"
-            yield Problem(f"options.{path}", rule, fix)
+    if case["resilience.pec_mitigation"]:
+        rule = "is True, but this version does not have probabilistic error cancellation"
+        yield Problem("options.resilience.pec_mitigation", rule, "set it to False")
+    if case["resilience.zne_mitigation"] and case["resilience.zne.amplifier"] == "pea":
+        rule = "is 'pea', but this version does not learn noise to amplify it"
+        yield Problem(
+            "options.resilience.zne.amplifier", rule, "set it to 'gate_folding' or 'global_folding'"
+        )
     if "default_precision" not in case.values and case["resilience.measure_mitigation"]:
         rule = "is True, but this version does not correct readout errors of samples"
         yield Problem("options.resilience.measure_mitigation", rule, "set it to False")
     if case["calibration.groups"] is not None:
         rule = "acts on the correction of samples, which this version does not have"
         yield Problem("options.calibration.groups", rule, "remove it")
-    if case["execution.precision_target"] == "mitigated":
-        rule = "cannot be 'mitigated' in this version"
-        yield Problem("options.execution.precision_target", rule, "leave it at 'shots' and look at stds")
     if case["execution.meas_type"] not in (None, "classified"):
         rule = f"is {case['execution.meas_type']!r}, but this version reads bits"
         yield Problem("options.execution.meas_type", rule, "leave it at 'classified'")
@@ -120,6 +116,7 @@ def _needs_twirling(case: Case) -> Iterator[Problem]:
 #: How many distinct noise factors each extrapolator needs; polynomials need one more than their degree.
 POINTS_NEEDED: Final[Mapping[str, int]] = {
     "linear": 2,
+    "richardson": 2,
     "exponential": 2,
     "double_exponential": 4,
     "fallback": 1,
@@ -138,11 +135,16 @@ def _enough_noise_factors(case: Case) -> Iterator[Problem]:
             f"{_short(factors)} has equal entries",
             "give each noise factor once",
         )
-    for name in (names,) if isinstance(names, str) else names:
-        if distinct < POINTS_NEEDED[name]:
+    for chosen in names if isinstance(names, tuple) else (names,):
+        name, needed = (
+            (chosen, POINTS_NEEDED[chosen])
+            if isinstance(chosen, str)
+            else (chosen.name, int(chosen.num_parameters))
+        )
+        if distinct < needed:
             yield Problem(
                 "options.resilience.zne.extrapolator",
-                f"{name!r} needs {POINTS_NEEDED[name]} noise factors, there are {distinct}: {_short(factors)}",
+                f"{name!r} needs {needed} noise factors, there are {distinct}: {_short(factors)}",
                 "add noise factors or choose another extrapolator",
             )
 
@@ -160,9 +162,26 @@ def _decoupling(case: Case) -> Iterator[Problem]:
                 f"cannot be True for pubs[{index}], whose circuit has control flow and so no fixed schedule"
             )
             yield Problem("options.dynamical_decoupling.enable", rule, "set it to False or split the run")
-    if case.backend is not None and getattr(case.backend, "target", None) is None:
-        rule = f"needs the durations of gates, which {case.backend_name} does not give"
-        yield Problem("options.dynamical_decoupling.enable", rule, "set it to False or use a BackendV2")
+
+
+def _mitigated_precision(case: Case) -> Iterator[Problem]:
+    """A precision after mitigation decides the shots, so nothing else may."""
+    if case["execution.precision_target"] != "mitigated":
+        return
+    path, rule = (
+        "options.execution.precision_target",
+        "is 'mitigated', so the precision decides the shots, but {} {}",
+    )
+    if case["default_shots"] is not None:
+        yield Problem(
+            path, rule.format("default_shots", "is set"), "remove default_shots, or leave it at 'shots'"
+        )
+    numbers = "twirling.num_randomizations", "twirling.shots_per_randomization"
+    if any(case[f"twirling.enable_{kind}"] for kind in ("gates", "measure")) and all(
+        map(case.is_set, numbers)
+    ):
+        both = rule.format(" and ".join(numbers), "fix them")
+        yield Problem(path, both, "leave one of them at 'auto'")
 
 
 def _layer_noise_model(case: Case) -> Iterator[Problem]:
@@ -246,6 +265,7 @@ RULES: Final[tuple[Callable[[Case], Iterator[Problem]], ...]] = (
     _needs_twirling,
     _enough_noise_factors,
     _decoupling,
+    _mitigated_precision,
     _layer_noise_model,
     _calibration_shots,
     _seeds,

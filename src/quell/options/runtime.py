@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from ..errors import OptionsError, Problem
-from .checks import FREE, choice, copied
+from .checks import FREE, choice, copied, is_extrapolator
 from .effective import DEFAULT_SHOTS, FOLDING_FACTORS, effective
 from .group import is_set, nested
 from .rules import POINTS_NEEDED
@@ -54,13 +54,20 @@ def to_runtime(
         if is_set(value, field):
             home, ours = field.metadata["home"], field.metadata["ours"]
             free = field.metadata["check"] in FREE
-            known = home in ("both", tree) and (free or value not in ours)
+            known = home in ("both", tree) and (free or not _is_ours(value, ours))
             (values if known else strange)[path] = copied(value) if free else _lists(value)
     problems = list(_translated(options, values, strange)) if tree == "server" else []
     if extras == "refuse":
         problems += [_missing(path, value, tree) for path, value in strange.items()]
     OptionsError.check(problems)
     return nested(values)
+
+
+def _is_ours(value: Any, ours: tuple[Any, ...]) -> bool:
+    """Return whether a value of an option of V2, or one of several, is an addition of quell's."""
+    return any(
+        item in ours or is_extrapolator(item) for item in (value if isinstance(value, tuple) else (value,))
+    )
 
 
 def _one_of(name: str, value: Any, *names: str) -> None:

@@ -6,21 +6,25 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, ClassVar, Generic, TypeVar
 
 import numpy as np
+from attrs import asdict
 from qiskit.primitives import PrimitiveResult
 
 from .. import pipeline
+from ..build import lower_stages
 from ..errors import InputError, OptionsError, Problem
 from ..execution.adapters import runner_for
 from ..execution.backends import BackendRunner
 from ..execution.exchange import Exchange
-from ..execution.jobs import Job
+from ..execution.jobs import Finish, Job
 from ..execution.modes import ExecutionMode, active_mode
+from ..execution.run import Refine
 from ..execution.runner import Progress, Runner, derived_seed
 from ..options import EstimatorOptions, ResolvedEstimator, ResolvedSampler, SamplerOptions, finalize
 from ..options.legacy import accepted
 
 Options = TypeVar("Options", EstimatorOptions, SamplerOptions)
 Tasks = Sequence[tuple[Sequence[Any], Any]]
+Results = Callable[[list[Any]], list[Any]]
 
 
 class Primitive(Generic[Options]):
@@ -95,10 +99,15 @@ class Primitive(Generic[Options]):
         tasks: Tasks,
         runner: Runner,
         resolved: ResolvedEstimator | ResolvedSampler,
-        results: Callable[[list[Any]], list[Any]],
+        results: Results,
         metadata: Mapping[str, Any],
+        refine: Refine | None = None,
+        reanalysis: Callable[[Any], tuple[Callable[[Any], Any], Results]] | None = None,
     ) -> Job:
-        """Plan tasks and run the plan; `results` turns what they combine to into PUB results."""
+        """Plan tasks and run the plan; `results` turns what they combine to into PUB results.
+
+        See `Job` for the last two; `reanalysis` returns how stages change and other `results`.
+        """
         twirling, seed = resolved.twirling, resolved.seed
         common = {
             "version": 2,
@@ -111,26 +120,35 @@ class Primitive(Generic[Options]):
                 "strategy": twirling.strategy,
                 "group": twirling.group,
             },
+            "dynamical_decoupling": {"enable": False}
+            if resolved.decoupling is None
+            else {"enable": True, **asdict(resolved.decoupling, recurse=False)},
             "seed": seed,
             **metadata,
         }
         max_age = resolved.calibration_max_age if isinstance(resolved, ResolvedEstimator) else 0.0
         # What is learned under other options is learned of another device.
-        conditions: Any = resolved.execution
+        conditions: Any = (resolved.execution, resolved.decoupling)
         if isinstance(runner, BackendRunner):
-            conditions = (resolved.execution, dict(runner.backend.options.items()))
+            conditions = (*conditions, dict(runner.backend.options.items()))
             if runner.fixed_seed(seed) is not None:
                 max_age = 0.0  # every job gets the same shots: data would repeat those of the calibration
 
-        def finish(combined: list[Any], facts: Mapping[str, Any]) -> PrimitiveResult[Any]:
-            return PrimitiveResult(results(combined), metadata={**common, **facts})
+        def finishing(results: Results) -> Finish:
+            return lambda combined, facts: PrimitiveResult(results(combined), metadata={**common, **facts})
+
+        def again(options: Any) -> tuple[Callable[[Any], Any], Finish]:
+            assert reanalysis is not None
+            change, others = reanalysis(options)
+            return change, finishing(others)
 
         def make(session: ExecutionMode | None) -> Job:
             exchange, shots = Exchange(), seed
             if session:
                 exchange = Exchange(session.ledger, session.num_jobs, max_age, conditions)
             rng = np.random.default_rng(seed)
-            plan = pipeline.plan(tasks, rng, shared=exchange.offers(pipeline.requirements(tasks)))
+            shared = exchange.offers(pipeline.requirements(tasks))
+            plan = pipeline.plan(tasks, rng, lower_stages(resolved, runner.target), shared)
             if session and plan.shared and seed is not None:
                 # With the same seed a simulator would give the data the very shots of the calibration that it
                 # relies on, and its error would hide in them.
@@ -138,7 +156,7 @@ class Primitive(Generic[Options]):
             return Job(
                 plan,
                 runner,
-                finish,
+                finishing(results),
                 seed=shots,
                 progress=self._progress,
                 environment=resolved.environment,
@@ -146,6 +164,8 @@ class Primitive(Generic[Options]):
                 rng=rng.spawn(1)[0],
                 backend=self._runs_on,
                 session_id=session.session_id if session else None,
+                refine=refine,
+                reanalysis=again if reanalysis else None,
             )
 
         if isinstance(self._mode, ExecutionMode):

@@ -3,26 +3,32 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
-from typing import Any, Self
+from collections.abc import Callable, Iterable
+from typing import Any, Self, cast
 
 import numpy as np
-from attrs import frozen
+from attrs import evolve, frozen
 from numpy.typing import NDArray
 from qiskit.primitives import BaseEstimatorV2, DataBin, PubResult
 from qiskit.primitives.containers.estimator_pub import EstimatorPub, EstimatorPubLike
 
-from ..build import Shots, estimator_stages
+from .. import pipeline
+from ..build import Shots, build_zne, estimator_stages, lower_problems, lower_stages
 from ..circuits.ensemble import Ensemble
+from ..circuits.folding import Foldable, Folding
 from ..circuits.observables import Observables, parse
-from ..circuits.template import template_of
+from ..circuits.template import Template, template_of
 from ..errors import Problem
 from ..execution.jobs import Job
 from ..execution.runner import Runner
 from ..options import EstimatorOptions, ResolvedEstimator, twirling_shots
 from ..options.checks import MAX_SHOTS
+from ..pipeline import Plan
+from ..rounds import Round, grown, pilot_shots, second_round
 from ..stages.estimate import Estimate
-from .base import Primitive, check_all, coerced
+from ..stages.zne import Extrapolation, Zne
+from .base import Primitive, Results, check_all, coerced
+from .extrapolated import EstimatorPubResult, reanalyzed, zne_metadata
 from .inputs import check_parameter_values, check_target, measuring, without_final_measurements
 
 
@@ -32,6 +38,7 @@ class _Request:
 
     pub: EstimatorPub
     ensemble: Ensemble
+    precision: float
     requested_shots: int
     shots: Shots
 
@@ -68,6 +75,7 @@ class Estimator(Primitive[EstimatorOptions], BaseEstimatorV2):
             ExecutionError: The Session or Batch accepts no new jobs.
         """
         problems: list[Problem] = []
+        asked = self._options.copy()
         if precision is not None and not _is_precision(precision):
             problems.append(Problem("precision", f"must be a positive number (got {precision!r})"))
             precision = None
@@ -81,16 +89,67 @@ class Estimator(Primitive[EstimatorOptions], BaseEstimatorV2):
         checked = [_Checked.of(pub, path, resolved, runner) for path, pub in given]
         check_all([*problems, *found, *(p for c in checked for p in c.problems)], of_options)
         requests = [_request(c, resolved, runner) for c in checked]
-        tasks = [(estimator_stages(resolved, request.shots), request.ensemble) for request in requests]
+        lower = lower_stages(resolved, runner.target)
 
-        def results(estimates: list[Estimate]) -> list[PubResult]:
-            return [_pub_result(r, e, resolved) for r, e in zip(requests, estimates, strict=True)]
+        def task(request: _Request, shots: Shots, **changes: Any) -> tuple[tuple[Any, ...], Ensemble]:
+            stages = estimator_stages(resolved, shots, lower)
+            total = shots.num_randomizations * shots.shots_per_randomization
+            ensemble = evolve(request.ensemble, shots=total)
+            return tuple(evolve(s, **changes) if isinstance(s, Zne) else s for s in stages), ensemble
+
+        def results(options: ResolvedEstimator) -> Results:
+            return lambda estimates: [
+                _pub_result(r, e, options) for r, e in zip(requests, estimates, strict=True)
+            ]
+
+        def refine(plan: Plan, estimates: list[Estimate], rng: np.random.Generator) -> Plan | None:
+            found = {
+                place: _second_round(request, estimate, resolved)
+                for place, (request, estimate) in enumerate(zip(requests, estimates, strict=True))
+            }
+            more = {place: second for place, second in found.items() if second is not None}
+            if not more:
+                return None
+            tasks = [
+                task(requests[place], second.shots, allocation=second.allocation)
+                for place, second in more.items()
+            ]
+            known = [*(e.requirement for e in plan.experiments), *plan.shared]
+            return grown(plan, pipeline.plan(tasks, rng, lower, known), list(more))
+
+        def reanalysis(options: Any) -> tuple[Callable[[Any], Any], Results]:
+            other = reanalyzed(self._options_class, asked, resolved, options)
+            fresh = build_zne(other, requests[0].shots) if requests else None
+
+            def change(stage: Any) -> Any:
+                if not isinstance(stage, Zne) or fresh is None:
+                    return stage
+                return evolve(
+                    stage,
+                    extrapolators=fresh.extrapolators,
+                    evaluated=fresh.evaluated,
+                    selection=fresh.selection,
+                    guard=fresh.guard,
+                )
+
+            return change, results(other)
 
         metadata = {
             "resilience_level": self._options.resilience_level,
-            "resilience": {"measure_mitigation": resolved.measure_mitigation},
+            "resilience": {
+                "measure_mitigation": resolved.measure_mitigation,
+                "zne_mitigation": resolved.zne is not None,
+            },
         }
-        return self._submit(tasks, runner, resolved, results, metadata)
+        return self._submit(
+            [task(request, request.shots) for request in requests],
+            runner,
+            resolved,
+            results(resolved),
+            metadata,
+            refine=refine if resolved.precision_target == "mitigated" else None,
+            reanalysis=reanalysis if resolved.zne is not None else None,
+        )
 
 
 @frozen(eq=False)
@@ -100,8 +159,11 @@ class _Checked:
     pub: EstimatorPub
     values: NDArray[np.float64]
     observables: Observables
+    precision: float
     requested_shots: int
     problems: tuple[Problem, ...]
+    template: Template | None
+    register: str
 
     @classmethod
     def of(cls, pub: EstimatorPub, path: str, options: ResolvedEstimator | None, runner: Runner) -> Self:
@@ -111,19 +173,31 @@ class _Checked:
         observables, problems = parse(pub.observables, circuit.num_qubits, path)
         problems += check_parameter_values(values, circuit, path)
         problems += check_target(circuit, runner.checked_target, path)
-        requested = 1
+        requested, goal = 1, 1.0
         if pub.precision is not None:
             if _is_precision(pub.precision):
-                requested = _shots_for(pub.precision)
+                requested, goal = _shots_for(pub.precision), float(pub.precision)
             else:
                 rule = f"must be a positive number (got {pub.precision!r})"
                 problems.append(Problem(f"{path}.precision", rule))
         elif options is not None:
             requested = options.default_shots or _shots_for(options.default_precision)
+            goal = 1 / math.sqrt(requested) if options.default_shots else options.default_precision
         if requested > MAX_SHOTS:
             rule = f"needs {requested} shots, more than 2^31"
             problems.append(Problem(f"{path}.precision", rule, "ask for less precision"))
-        return cls(pub, values, observables, requested, tuple(problems))
+        if options is not None and options.precision_target == "mitigated":
+            requested = pilot_shots(goal)
+        template, register = None, ""
+        if options is not None and not problems:
+            measured, register = measuring(without_final_measurements(circuit), observables.support)
+            template = template_of(measured)
+            if options.zne is not None:
+                amplifier = cast(Folding, options.zne.amplifier)  # rules refuse those that fold nothing
+                factors = sorted(options.zne.noise_factors)
+                problems += Foldable(template, runner.target).problems(amplifier, factors, path)
+            problems += lower_problems(measured, options, runner.target, path)
+        return cls(pub, values, observables, goal, requested, tuple(problems), template, register)
 
 
 def _shots_for(precision: float) -> int:
@@ -141,12 +215,13 @@ def _is_precision(value: Any) -> bool:
 def _request(checked: _Checked, options: ResolvedEstimator, runner: Runner) -> _Request:
     """Prepare a PUB with which nothing is wrong."""
     pub, circuit, requested = checked.pub, checked.pub.circuit, checked.requested_shots
-    shots = Shots(*twirling_shots(requested, options.twirling, explicit=pub.precision is not None))
+    explicit = pub.precision is not None or options.precision_target == "mitigated"
+    shots = Shots(*twirling_shots(requested, options.twirling, explicit=explicit))
     qubits = checked.observables.support
-    measured, register = measuring(without_final_measurements(circuit), qubits)
+    assert checked.template is not None
     ensemble = Ensemble(
-        template=template_of(measured),
-        register=register,
+        template=checked.template,
+        register=checked.register,
         measured=qubits,
         parameter_values=checked.values.reshape(-1, circuit.num_parameters)
         if circuit.num_parameters
@@ -157,21 +232,41 @@ def _request(checked: _Checked, options: ResolvedEstimator, runner: Runner) -> _
         shots=requested,
         target=runner.target,
     )
-    return _Request(pub, ensemble, requested, shots)
+    return _Request(pub, ensemble, checked.precision, requested, shots)
+
+
+def _second_round(request: _Request, estimate: Estimate, options: ResolvedEstimator) -> Round | None:
+    """Return what a PUB lacks after its first round for its precision after mitigation, None if nothing."""
+    return second_round(
+        estimate,
+        request.shots,
+        request.precision,
+        randomized=options.twirling.enabled,
+        neyman=options.zne is not None and options.zne.shot_allocation == "neyman",
+        most=MAX_SHOTS,
+    )
 
 
 def _pub_result(request: _Request, estimate: Estimate, options: ResolvedEstimator) -> PubResult:
     shape = request.pub.shape
-    data = DataBin(
-        evs=estimate.value,
-        stds=np.sqrt(estimate.variance),
-        ensemble_standard_error=np.sqrt(estimate.shot_variance),
-        shape=shape,
-    )
+    zne: Extrapolation | None = estimate.details.get("zne")
+    errors = np.sqrt(estimate.variance)
+    if zne is None:
+        fields: dict[str, Any] = {"ensemble_standard_error": np.sqrt(estimate.shot_variance)}
+    else:
+        fields = {
+            "evs_noise_factors": zne.values,
+            "stds_noise_factors": zne.errors,
+            "ensemble_stds_noise_factors": zne.shot_errors,
+            "evs_extrapolated": zne.extrapolated,
+            "stds_extrapolated": zne.extrapolated_errors,
+            "status": zne.status.astype(str),
+        }
+    data = DataBin(evs=estimate.value, stds=errors, **fields, shape=shape)
     twirled = options.twirling.enabled
     metadata: dict[str, Any] = {
         "shots": request.requested_shots,
-        "target_precision": request.pub.precision or 1 / math.sqrt(request.requested_shots),
+        "target_precision": request.precision,
         "executed_shots": estimate.details["executed_shots"],
         "circuit_metadata": request.pub.circuit.metadata,
         "num_randomizations": request.shots.num_randomizations if twirled else 1,
@@ -183,16 +278,30 @@ def _pub_result(request: _Request, estimate: Estimate, options: ResolvedEstimato
         },
     }
     warnings = []
+    if zne is not None and options.zne is not None:
+        metadata["resilience"]["zne"] = zne_metadata(zne, options.zne, estimate.terms.settings)
+        failed = sum(str(status).startswith("failed") for status in zne.status.ravel())
+        if failed:
+            warnings.append(
+                f"{failed} of {zne.status.size} values could not be extrapolated, see data.status"
+            )
     if twirled and estimate.details.get("single_randomization"):
         warnings.append("one randomization: the error bar is shot noise only")
     if "readout_signal_lost" in estimate.details:
         warnings.append(f"readout has lost the signal of {estimate.details['readout_signal_lost']} terms")
+    if (
+        options.precision_target == "mitigated"
+        and (worst := float(np.max(errors, initial=0.0))) > request.precision
+    ):
+        warnings.append(
+            f"error bars reach {worst:.3g}, more than the precision {request.precision:g} asked for"
+        )
     asked, executed = estimate.details["asked_shots"], estimate.details["executed_shots"]
     if executed < asked:
         warnings.append(f"{asked} shots were asked for, the device returned {executed}")
     if warnings:
         metadata["warning"] = "; ".join(warnings)
-    return PubResult(data, metadata)
+    return EstimatorPubResult(data, metadata)
 
 
 EstimatorV2 = Estimator

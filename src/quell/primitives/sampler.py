@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from qiskit.primitives import BaseSamplerV2, BitArray, DataBin, SamplerPubResult
 from qiskit.primitives.containers.sampler_pub import SamplerPub, SamplerPubLike
 
-from ..build import Shots, sampler_stages
+from ..build import Shots, lower_problems, lower_stages, sampler_stages
 from ..circuits.ensemble import Ensemble
 from ..circuits.observables import Observables
 from ..circuits.template import template_of
@@ -61,11 +61,13 @@ class Sampler(Primitive[SamplerOptions], BaseSamplerV2):
             shots = None
         given, found = coerced(pubs, lambda pub: SamplerPub.coerce(pub, shots), SamplerPub, "run([circuit])")
         resolved, runner, of_options = self._resolve([pub for _, pub in given], problems)
-        checked = [_Checked.of(pub, path, runner) for path, pub in given]
+        checked = [_Checked.of(pub, path, runner, resolved) for path, pub in given]
         check_all([*problems, *found, *(p for c in checked for p in c.problems)], of_options)
         requests = [_request(c, resolved, runner) for c in checked]
+        lower = lower_stages(resolved, runner.target)
         tasks = [
-            (sampler_stages(resolved, Shots.of(request.shots)), request.ensemble) for request in requests
+            (sampler_stages(resolved, Shots.of(request.shots), lower), request.ensemble)
+            for request in requests
         ]
 
         def results(merged: list[Merged]) -> list[SamplerPubResult]:
@@ -83,8 +85,8 @@ class _Checked:
     problems: tuple[Problem, ...]
 
     @classmethod
-    def of(cls, pub: SamplerPub, path: str, runner: Runner) -> Self:
-        """Check a PUB."""
+    def of(cls, pub: SamplerPub, path: str, runner: Runner, options: ResolvedSampler | None) -> Self:
+        """Check a PUB; `options` are None where they are wrong, and then not asked."""
         values = pub.parameter_values.as_array(pub.circuit.parameters)
         problems = [*check_parameter_values(values, pub.circuit, path)]
         problems += check_target(pub.circuit, runner.checked_target, path)
@@ -92,6 +94,8 @@ class _Checked:
             problems.append(Problem(f"{path}.circuit", "has no classical register", "add measurements"))
         if pub.shots is not None and not 1 <= pub.shots <= MAX_SHOTS:
             problems.append(Problem(f"{path}.shots", f"must be between 1 and 2^31 (got {pub.shots})"))
+        if options is not None and not problems:
+            problems += lower_problems(pub.circuit, options, runner.target, path)
         return cls(pub, values, tuple(problems))
 
 

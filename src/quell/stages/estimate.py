@@ -32,8 +32,8 @@ class Terms:
         weights: Share of shots of each member, float64 ``(R, T)``, summing to one over R.
         settings: Which terms, where they were measured, and how they add up.
         scale: What the raw terms were multiplied with since, float64 ``(T,)``.
-        spread: Deviations of the mean over randomizations, independent between settings; None until the axis
-            is reduced, or where it has one member only.
+        spread: Deviations of the mean over randomizations, independent between settings and of each other; none
+            until the axis is reduced, or where it has one member only.
         common: Deviations shared by all settings, one entry per source (calibrations).
     """
 
@@ -41,7 +41,7 @@ class Terms:
     weights: Floats
     settings: Settings
     scale: Floats
-    spread: Deviations | None = None
+    spread: tuple[Deviations, ...] = ()
     common: tuple[Deviations, ...] = ()
 
     @cached_property
@@ -68,13 +68,14 @@ class Terms:
             shot_variance: Used where there is no spread to measure, float64 ``(pub_size,)``.
         """
         size = len(self.settings.constants)
-        if self.spread is None:
-            variance, squares = shot_variance.copy(), np.zeros(size)
-        else:  # settings are randomized independently, so their parts of an observable add in squares
+        variance, squares = np.zeros(size) if self.spread else shot_variance.copy(), np.zeros(size)
+        for own in (
+            self.spread
+        ):  # settings are randomized independently: their parts of an observable add in squares
             partial, owner = self._partial
-            parts = ((partial @ self.spread.rows.T) ** 2).sum(axis=1)
-            variance = np.bincount(owner, parts, minlength=size).astype(float)
-            squares = np.bincount(owner, parts**2 / self.spread.dof, minlength=size).astype(float)
+            parts = ((partial @ own.rows.T) ** 2).sum(axis=1)
+            variance += np.bincount(owner, parts, minlength=size)
+            squares += np.bincount(owner, parts**2 / own.dof, minlength=size)
         for shared in self.common:
             part = ((self.settings.contraction @ shared.rows.T) ** 2).sum(axis=1)
             variance += part
@@ -119,11 +120,12 @@ class Estimate:
         if spread is None:
             details["single_randomization"] = True
         ones = np.ones((1, len(mean)))
-        return self.recombined(evolve(terms, values=mean[None], weights=ones, spread=spread), details)
+        sources = () if spread is None else (spread,)
+        return self.recombined(evolve(terms, values=mean[None], weights=ones, spread=sources), details)
 
     def recombined(self, terms: Terms, details: Mapping[str, Any] | None = None) -> Estimate:
         """Return the estimate after its (reduced) terms were changed."""
-        ratio = self._shot_ratio(terms)
+        ratio = self.shot_ratio((terms.scale / self.terms.scale) ** 2)
         shot_variance = self.shot_variance * ratio
         floor = self.floor * ratio
         value = terms.contracted()[0].reshape(self.shape)
@@ -137,13 +139,16 @@ class Estimate:
             details=self.details if details is None else details,
         )
 
-    def _shot_ratio(self, terms: Terms) -> Floats:
-        """Return how rescaling terms changes shot variances: exact for one term, else by their shares."""
-        change = (terms.scale / self.terms.scale) ** 2
+    def shot_ratio(self, change: Floats) -> Floats:
+        """Return by what shot variances grow, `pub_shape`, if those of terms grow by `change`, float64 ``(T,)``.
+
+        Exact for one term, else by their shares.
+        """
         if np.array_equal(change, np.ones_like(change)):
             return np.ones(self.shape)
-        squared = self.terms.settings.contraction.power(2)
-        share = squared * np.maximum(1 - (terms.values[0] / terms.scale) ** 2, 1e-6)
+        terms = self.terms
+        squared = terms.settings.contraction.power(2)
+        share = squared * (terms.scale**2 * np.maximum(1 - (terms.values[0] / terms.scale) ** 2, 1e-6))
         before = np.asarray(share.sum(axis=1)).ravel()
         after = np.asarray((share * change).sum(axis=1)).ravel()
         return np.where(before > 0, after / np.where(before > 0, before, 1), 1.0).reshape(self.shape)

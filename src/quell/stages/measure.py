@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
-from attrs import frozen
+from attrs import evolve, frozen
 from numpy.typing import NDArray
 
 from ..circuits.ensemble import Ensemble
@@ -21,20 +21,26 @@ from ..circuits.observables import Settings, settings_of
 from ..circuits.program import Program
 from ..circuits.samples import Samples
 from ..errors import ExecutionError
-from ..kernels import parities
+from ..kernels import draws, parities
+from ..kernels.statistics import deviations_of_mean
 from .base import Stage
 from .estimate import Estimate, Terms
 
 
 @frozen(eq=False)
 class MeasureResidue:
-    """What was measured: settings, the program (for its flips), the register, and which terminals fill it."""
+    """What was measured: settings, the program (for its flips), the register, and which terminals fill it.
+
+    Members are randomizations, or `blocks` of the shots where there are none, shuffled by the key.
+    """
 
     settings: Settings
     program: Program
     register: str
     columns: NDArray[np.int64]
     randomized: bool
+    blocks: int = 1
+    key: draws.Key | None = None
 
 
 @frozen
@@ -71,22 +77,29 @@ class Measure(Stage[Ensemble, Program, Samples, Estimate]):
             program = program.written_in(choose(template.written, task.target))
         children = [program] if len(settings.parameter_sets) else []
         return children, MeasureResidue(
-            settings, program, task.register, chosen, task.num_randomizations is not None
+            settings,
+            program,
+            task.register,
+            chosen,
+            randomized=task.num_randomizations is not None,
+            blocks=task.blocks if task.num_randomizations is None else 1,
+            key=draws.Key.spawn(rng),
         )
 
     def combine(self, residue: MeasureResidue, results: Sequence[Samples]) -> Estimate:
         """Turn bits into term values and observables' variances, member by member."""
         settings, program = residue.settings, residue.program
-        members, size = program.num_randomizations, len(settings.constants)
+        members, size = program.num_randomizations * residue.blocks, len(settings.constants)
         num_terms = len(settings.setting)
         values, weights = np.zeros((members, num_terms)), np.full((members, num_terms), 1 / members)
         pooled, floor = np.zeros(size), np.zeros(size)
         variance = np.zeros((members, size))
         if results:
             samples = results[0]
-            planes = parities.bit_planes(
-                samples.bits[residue.register], samples.num_bits[residue.register], samples.shots
-            )
+            bits, member_shots = samples.bits[residue.register], samples.shots
+            if residue.blocks > 1 and residue.key is not None:
+                bits, member_shots = _in_blocks(bits, member_shots, residue.blocks, residue.key)
+            planes = parities.bit_planes(bits, samples.num_bits[residue.register], member_shots)
             bit_of_qubit = _bits_of(residue)
             parts, element, setting_of_part = _parts(settings)
             bounds, floors = parities.observable_spreads(settings.codes, parts)
@@ -95,8 +108,10 @@ class Measure(Stage[Ensemble, Program, Samples, Estimate]):
             own = slice(*np.searchsorted(setting_of_part, [setting, setting + 1]))
             rows = element[own]
             here = planes.select_members(range(setting * members, (setting + 1) * members))
-            flips = program.flips(setting * members, (setting + 1) * members)[:, residue.columns]
-            here = here.select(bit_of_qubit).flipped(flips)
+            here = here.select(bit_of_qubit)
+            if residue.randomized:
+                flips = program.flips(setting * members, (setting + 1) * members)[:, residue.columns]
+                here = here.flipped(flips)
             codes = settings.codes[terms]
             shots = here.shots.astype(float)
             if not shots.any():
@@ -119,6 +134,15 @@ class Measure(Stage[Ensemble, Program, Samples, Estimate]):
         terms_ = Terms(values, weights, settings, scale=np.ones(num_terms))
         shape = settings.shape
         axes = (members,) if residue.randomized else ()
+        if residue.blocks > 1:
+            mean, spread = deviations_of_mean(values, weights)
+            terms_ = evolve(
+                terms_,
+                values=mean[None],
+                weights=np.ones((1, num_terms)),
+                spread=() if spread is None else (spread,),
+            )
+            variance = pooled[None]
         return Estimate(
             value=terms_.contracted().reshape((*axes, *shape)),
             variance=variance.reshape((*axes, *shape)),
@@ -134,6 +158,23 @@ class Measure(Stage[Ensemble, Program, Samples, Estimate]):
     def describe(self) -> str:
         """Return one line for the plan."""
         return "Measure"
+
+
+def _in_blocks(
+    bits: NDArray[np.uint8], shots: NDArray[np.int64], blocks: int, key: draws.Key
+) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+    """Deal the shots of each member to blocks of equal length; the last ones may be shorter or empty.
+
+    Shuffled, because shots that were read from counts come sorted.
+    """
+    members, most, width = bits.shape
+    length = -(-most // blocks)
+    padded = np.zeros((members, blocks * length, width), dtype=np.uint8)
+    for member, count in enumerate(shots):
+        order = draws.generator(key, member).permutation(int(count))
+        padded[member, :count] = bits[member, order]
+    left = np.clip(shots[:, None] - length * np.arange(blocks), 0, length)
+    return padded.reshape(members * blocks, length, width), left.ravel()
 
 
 def _register(circuit: Any, name: str) -> Any:

@@ -57,12 +57,16 @@ class Trex(Stage[Ensemble, Ensemble, Any, Estimate]):
 
     def expand(
         self, task: Ensemble, known: Mapping[Any, Any], rng: np.random.Generator
-    ) -> tuple[Sequence[Any], None]:
-        """Write projectors as Paulis, whose damping is a single factor, and ask for the readout."""
-        child = evolve(task, observables=expand_projectors(task.observables))
-        return [child, *(known[requirement] for requirement in self.requires(task))], None
+    ) -> tuple[Sequence[Any], Any]:
+        """Write projectors as Paulis, whose damping is a single factor, and ask for the readout.
 
-    def combine(self, residue: None, results: Sequence[Any]) -> Estimate:
+        The residue names the calibration: whatever relies on the same one errs together.
+        """
+        child = evolve(task, observables=expand_projectors(task.observables))
+        learned = [known[requirement] for requirement in self.requires(task)]
+        return [child, *learned], learned[0].requirement if learned else None
+
+    def combine(self, residue: Any, results: Sequence[Any]) -> Estimate:
         """Divide each term by its factor; second-order bias of the ratio removed.
 
         With v and f the measured value and factor, v / f has relative bias var(f) / f^2, which is known.
@@ -87,10 +91,10 @@ class Trex(Stage[Ensemble, Ensemble, Any, Estimate]):
             terms,
             values=values,
             scale=terms.scale * scale[which],
-            spread=None if terms.spread is None else terms.spread.scaled(scale[which]),
+            spread=tuple(own.scaled(scale[which]) for own in terms.spread),
             common=(
                 *terms.common,
-                Deviations(-deviations.rows[:, which] * (mean / divisor[which]), deviations.dof),
+                Deviations(-deviations.rows[:, which] * (mean / divisor[which]), deviations.dof, residue),
             ),
         )
         details = dict(estimate.details)

@@ -6,6 +6,7 @@ and whoever added it reduces it; stages outside that draw too share the axis wit
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -34,7 +35,7 @@ class Twirl(Stage[Ensemble, Ensemble, Estimate, Estimate]):
         gates: Twirl two-qubit gates.
         measure: Twirl terminal measurements.
         num_randomizations: Length of the randomization axis where this stage adds it.
-        shots_per_randomization: Shots of each member then.
+        shots_per_randomization: Shots of each member then, times the ensemble's share.
         strategy: Which waiting qubits are twirled with the gates, see `twirled_template`.
         group: Group the gates are twirled over.
     """
@@ -59,7 +60,7 @@ class Twirl(Stage[Ensemble, Ensemble, Estimate, Estimate]):
             template=template,
             draws=task.draws + draws_of(rng, gates=self.gates, measure=self.measure, group=self.group),
             num_randomizations=self.num_randomizations if owner else task.num_randomizations,
-            shots=self.shots_per_randomization if owner else task.shots,
+            shots=math.ceil(self.shots_per_randomization * task.share - 1e-9) if owner else task.shots,
         )
         return [child], TwirlResidue(owner, BLOCK if self.group == "balanced_pauli" else 1)
 

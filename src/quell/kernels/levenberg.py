@@ -1,0 +1,96 @@
+"""Levenberg and Marquardt's method for many small least-squares problems at once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+#: Parameters (n, p) and the indices of their problems (n,) to residuals (n, F) and Jacobian (n, F, p).
+Evaluate = Callable[[Floats, NDArray[np.int64]], tuple[Floats, Floats]]
+
+_MAX_ITERATIONS: Final = 100
+#: A step that moves the model by less than this, in standard errors of the data or relative to them, is the last.
+_SMALL_STEP, _SMALL_RELATIVE_STEP = 1e-7, 1e-10
+_FIRST_DAMPING, _LEAST_DAMPING, _MOST_DAMPING = 1e-3, 1e-12, 1e12
+
+
+def minimise(
+    evaluate: Evaluate, start: Floats, scale: Floats, low: float = -np.inf, high: float = np.inf
+) -> tuple[Floats, Floats, NDArray[np.bool_]]:
+    """Minimise the sums of squares of T problems.
+
+    A problem takes part until it has converged, so a few hard ones cost no more than themselves. Residuals that are
+    not finite are never stepped onto.
+
+    Args:
+        evaluate: Residuals, in standard errors, and their derivatives.
+        start: float64 ``(T, p)``.
+        scale: float64 ``(T,)``, length of the data in standard errors: what rounding is relative to.
+        low: Bound of all parameters.
+        high: Likewise.
+
+    Returns:
+        parameters: float64 ``(T, p)``.
+        squares: float64 ``(T,)``, sums of squares; infinite if they are not finite at the start.
+        converged: bool ``(T,)``.
+    """
+    parameters = np.clip(start, low, high)
+    everyone = np.arange(len(parameters))
+    residuals, jacobian, squares = _evaluated(evaluate, parameters, everyone)
+    damping = np.full(len(parameters), _FIRST_DAMPING)
+    converged = np.zeros(len(parameters), dtype=bool)
+    small = _SMALL_STEP + _SMALL_RELATIVE_STEP * scale
+    active = np.flatnonzero(np.isfinite(squares))
+    for _ in range(_MAX_ITERATIONS):
+        if not len(active):
+            break
+        now = parameters[active]
+        step = np.clip(now + _step(residuals[active], jacobian[active], damping[active]), low, high) - now
+        moved = np.linalg.norm(np.matmul(jacobian[active], step[:, :, None])[:, :, 0], axis=1)
+        new_residuals, new_jacobian, new_squares = _evaluated(evaluate, now + step, active)
+        better = new_squares <= squares[active] * (1 + 1e-14) + 1e-15 * scale[active] ** 2
+        won = active[better]
+        parameters[won] += step[better]
+        residuals[won], jacobian[won], squares[won] = (
+            new_residuals[better],
+            new_jacobian[better],
+            new_squares[better],
+        )
+        # A step is small for the right reason only if damping is not what made it so.
+        done = (moved <= small[active]) & (damping[active] <= 1)
+        converged[active[done]] = True
+        damping[active] = np.clip(damping[active] * np.where(better, 0.1, 8.0), _LEAST_DAMPING, np.inf)
+        active = active[~done & (damping[active] < _MOST_DAMPING)]
+    return parameters, squares, converged
+
+
+def _evaluated(
+    evaluate: Evaluate, parameters: Floats, rows: NDArray[np.int64]
+) -> tuple[Floats, Floats, Floats]:
+    with np.errstate(all="ignore"):
+        residuals, jacobian = evaluate(parameters, rows)
+        squares = (residuals**2).sum(axis=1)
+        finite = np.isfinite(squares) & np.isfinite(jacobian).all(axis=(1, 2))
+    return (
+        np.where(finite[:, None], residuals, 0.0),
+        np.where(finite[:, None, None], jacobian, 0.0),
+        np.where(finite, squares, np.inf),
+    )
+
+
+def _step(residuals: Floats, jacobian: Floats, damping: Floats) -> Floats:
+    """Return the damped step, float64 ``(n, p)``. Columns are scaled to one, so units do not matter."""
+    norms = np.linalg.norm(jacobian, axis=1)
+    norms = np.where(norms > 1e-300, norms, 1.0)
+    scaled = jacobian / norms[:, None, :]
+    transposed = scaled.swapaxes(1, 2)
+    normal = transposed @ scaled + damping[:, None, None] * np.eye(jacobian.shape[2])
+    gradient = transposed @ residuals[:, :, None]
+    # Damping may be far below rounding; a parameter without any effect keeps the matrix singular without this.
+    normal += 1e-14 * np.eye(jacobian.shape[2])
+    step: Floats = -np.linalg.solve(normal, gradient)[:, :, 0] / norms
+    return step
