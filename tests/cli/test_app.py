@@ -21,7 +21,7 @@ from quell.testing.snapshots import device_names, load_device
 pytest.importorskip("typer")
 pytest.importorskip("qiskit_aer")
 SMALL = ["demo", "--qubits", "2", "--steps", "1", "--precision", "0.1", "--seed", "4"]
-ROWS = ["raw", "gate twirling", "readout correction", "both"]
+ROWS = ["raw", "gate twirling", "readout correction", "both", "both and ZNE"]
 
 
 @pytest.fixture(autouse=True)
@@ -153,11 +153,13 @@ def test_the_numbers_are_consistent():
         assert strategy["rms_deviation"] == pytest.approx(np.sqrt(np.mean(deviations**2)))
         bars = deviations / strategy["errors"]
         assert strategy["deviations_in_error_bars"] == pytest.approx(bars)
-        assert strategy["options"]["resilience_level"] in (0, 1)
-    raw, *_, both = data["strategies"]
+        assert strategy["options"]["resilience_level"] in (0, 1, 2)
+    raw, *_, both, zne = data["strategies"]
     assert (raw["circuits"], raw["shots"], raw["calibration_shots"]) == (2, 200, 0)
     # two bases and the calibration, four random members each
     assert (both["circuits"], both["shots"], both["calibration_shots"]) == (12, 300, 100)
+    assert (zne["circuits"], zne["calibration_shots"]) == (28, 100)  # three noise factors of both bases
+    assert 600 < zne["shots"] - 100 < 650  # as many on average, rounded up
 
 
 def test_the_exact_values_are_those_of_the_chain():
@@ -188,7 +190,7 @@ def test_the_exact_values_are_those_of_the_chain():
     assert workload.exact == pytest.approx(np.array(expected), abs=1e-9)
 
 
-def test_every_stage_helps_and_both_together_help_most():
+def test_every_stage_helps_and_all_together_help_most():
     # Over eight seeds raw was off by 0.086 to 0.090, twirling by 0.065 to 0.074, readout correction by 0.063
     # to 0.068 and both by 0.044 to 0.046; the standard deviations are at most 0.001, 0.003, 0.002 and 0.001.
     # The means are more than 4.5 standard deviations inside each bound below: false alarm below 1e-5 a seed,
@@ -196,15 +198,16 @@ def test_every_stage_helps_and_both_together_help_most():
     result = run("demo", "--json")
     assert result.exit_code == 0, result.stderr
     data = json.loads(result.stdout)
-    raw, twirling, readout, both = (s["rms_deviation"] for s in data["strategies"])
+    raw, twirling, readout, both, zne = (s["rms_deviation"] for s in data["strategies"])
     gates = data["rms_deviation_without_readout_errors"]
     assert gates == pytest.approx(0.0636, abs=1e-3)  # no shots
     assert readout == pytest.approx(gates, abs=0.015)  # readout correction leaves what the gates do
     assert max(twirling, readout) < raw - 0.004
     assert both < min(twirling, readout) - 0.004
     assert both < 0.7 * raw
+    assert zne < both / 2  # 0.005 +- 0.003 over five seeds
     for strategy in data["strategies"]:
-        assert max(strategy["errors"]) < 0.006
+        assert max(strategy["errors"]) < (0.012 if strategy["name"] == "both and ZNE" else 0.006)
 
 
 def test_the_reading_follows_the_numbers():

@@ -22,8 +22,9 @@ STRATEGIES: Final[dict[str, dict[str, Any]]] = {
     "gate twirling": {"resilience_level": 0, "twirling": {"enable_gates": True}},
     "readout correction": {"resilience_level": 1},
     "both": {"resilience_level": 1, "twirling": {"enable_gates": True}},
+    "both and ZNE": {"resilience_level": 2},
 }
-RAW, TWIRLING, READOUT, BOTH = STRATEGIES
+RAW, TWIRLING, READOUT, BOTH, ZNE = STRATEGIES
 
 Watch = Callable[[str, int, int], None]
 """Called with the row's name, circuits done and circuits in total."""
