@@ -118,7 +118,7 @@ class Estimator(Primitive[EstimatorOptions], BaseEstimatorV2):
             return grown(plan, pipeline.plan(tasks, rng, lower, known), list(more))
 
         def reanalysis(options: Any) -> tuple[Callable[[Any], Any], Results]:
-            other = reanalyzed(self._options_class, asked, resolved, options)
+            other = reanalyzed(asked, resolved, options)
             fresh = build_zne(other, requests[0].shots) if requests else None
 
             def change(stage: Any) -> Any:

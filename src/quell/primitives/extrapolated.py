@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import reprlib
 from typing import Any, Final
 
-from attrs import evolve, fields, has
+from attrs import evolve
 from qiskit.primitives import PubResult
 
 from ..circuits.observables import Settings, term_labels
 from ..errors import OptionsError, Problem
-from ..options import EstimatorOptions, ResolvedEstimator, finalize
+from ..options import EstimatorOptions, ResolvedEstimator, effective, finalize
+from ..options.group import same
 from ..options.resolved import ResolvedZne
 from ..stages.zne import Extrapolation
 
@@ -37,17 +38,17 @@ class EstimatorPubResult(PubResult):
         return zne(self, index, ax=ax)
 
 
-#: What acts on kept data alone.
-_ANALYSIS: Final = ("extrapolators", "extrapolated_noise_factors", "selection", "guard")
+#: Options that act on kept data alone, and those that neither shape the data nor their analysis.
+_ANALYSIS: Final = tuple(
+    f"resilience.zne.{name}" for name in ("extrapolator", "extrapolated_noise_factors", "selection", "guard")
+)
+_NEITHER: Final = ("seed", "seed_estimator", "max_execution_time", "environment.")
 
 
-def reanalyzed(
-    tree: type[EstimatorOptions], asked: EstimatorOptions, resolved: ResolvedEstimator, options: Any
-) -> ResolvedEstimator:
+def reanalyzed(asked: EstimatorOptions, resolved: ResolvedEstimator, options: Any) -> ResolvedEstimator:
     """Return the options under which kept data are analysed again.
 
     Args:
-        tree: The class of the options.
         asked: Those that the data were taken with.
         resolved: What they came to.
         options: A whole tree, or a dict of what changes.
@@ -56,40 +57,25 @@ def reanalyzed(
         OptionsError: Something is wrong with them, or differs that shaped the data.
     """
     wanted = asked.copy()
-    if isinstance(options, tree):
+    if isinstance(options, type(asked)):
         wanted = options.copy()
     else:
         wanted.update(options)
-    other = finalize(wanted)
-    if other.zne is None or resolved.zne is None:
-        rule = "is False, but what was measured is an extrapolation"
-        raise OptionsError.of(
-            [
-                Problem(
-                    "options.resilience.zne_mitigation", rule, "see evs_noise_factors for what was measured"
-                )
-            ]
+    before, after = effective(asked), effective(wanted)
+    OptionsError.check(
+        Problem(
+            f"options.{path}",
+            f"was {reprlib.repr(before[path].value)} when the data were measured, and cannot change to "
+            f"{reprlib.repr(row.value)}",
+            "run again",
         )
-    analysis = {name: getattr(other.zne, name) for name in _ANALYSIS}
-    same = evolve(resolved, zne=evolve(resolved.zne, **analysis))
-    problems = [
-        Problem(f"options.{path}", "shaped what was measured and cannot be changed any more", "run again")
-        for path, before, after in _differences(same, other)
-        if path != "seed"
-    ]
-    OptionsError.check(problems)
-    return evolve(resolved, zne=same.zne)
-
-
-def _differences(first: Any, second: Any, path: str = "") -> Iterator[tuple[str, Any, Any]]:
-    """Yield where two resolved options differ."""
-    for field in fields(type(first)):
-        before, after = getattr(first, field.name), getattr(second, field.name)
-        name = f"{path}{field.name}"
-        if has(type(before)) and type(before) is type(after):
-            yield from _differences(before, after, f"{name}.")
-        elif before != after:
-            yield name, before, after
+        for path, row in after.items()
+        if path not in _ANALYSIS
+        and not path.startswith(_NEITHER)
+        and not row.why.startswith("not used")
+        and not same(row.value, before[path].value)
+    )
+    return evolve(resolved, zne=finalize(wanted).zne)
 
 
 def zne_metadata(found: Extrapolation, options: ResolvedZne, settings: Settings) -> dict[str, Any]:
