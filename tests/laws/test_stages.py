@@ -9,9 +9,12 @@ import numpy as np
 import pytest
 from attrs import evolve
 
+from quell.kernels.curves import Polynomial, Richardson
+from quell.kernels.nonlinear import Exponential
 from quell.stages.measure import Measure
 from quell.stages.trex import Trex
 from quell.stages.twirl import Twirl
+from quell.stages.zne import Zne
 from quell.testing import check_stage, default_ensemble, ensemble_of
 
 SHOTS = {"num_randomizations": 16, "shots_per_randomization": 12}
@@ -31,12 +34,20 @@ STAGES = {
     "twirl-active": Twirl(True, True, **SHOTS, strategy="active"),
     "twirl-active-circuit": Twirl(True, True, **SHOTS, strategy="active-circuit"),
     "twirl-all": Twirl(True, True, **SHOTS, strategy="all"),
+    "zne-linear": Zne((1, 3, 5), (Polynomial(1),)),
+    "zne-exponential": Zne((1, 3, 5), (Exponential(), Polynomial(1))),
+    "zne-richardson-neyman": Zne((1, 3, 5), (Richardson(),), neyman=True),
+    # two gates: every factor between whole ones folds one of them, drawn for each randomization
+    "zne-random-subsets": Zne((1, 2, 4), (Polynomial(1),), **SHOTS),
+    "zne-front": Zne((1, 2, 3), (Polynomial(1),), folding="gate_folding_front"),
+    "zne-global": Zne((1, 2, 3), (Polynomial(1),), folding="global_folding", neyman=True),
 }
 
 
 @pytest.mark.parametrize("name", STAGES)
 def test_stage_obeys_the_laws(name):
-    check_stage(STAGES[name], repetitions=60)
+    # As many circuits as noise factors, and the limits know how few repetitions there are.
+    check_stage(STAGES[name], repetitions=16 if isinstance(STAGES[name], Zne) else 60)
 
 
 @pytest.mark.slow

@@ -229,21 +229,21 @@ class Foldable:
         circuit = self.template.circuit
         behind = {op.instruction: (op, int(n)) for op, n in zip(self.gates, pairs, strict=True)}
         body: list[CircuitInstruction] = []
-        copies: dict[int, int] = {}
+        copies: dict[int, tuple[int, tuple[int, ...]]] = {}
         for index, instruction in enumerate(circuit.data):
             body.append(instruction)
             if index not in behind:
                 continue
             op, count = behind[index]
-            copies[len(body) - 1] = 0
+            copies[len(body) - 1] = 0, op.before
             wall = CircuitInstruction(Barrier(len(op.qubits)), instruction.qubits)
             for k in range(count):
                 body.append(wall)
                 for part in self._inverse(op):
                     if len(part.qubits) > 1:
-                        copies[len(body)] = 2 * k + 1
+                        copies[len(body)] = 2 * k + 1, op.before
                     body.append(part)
-                copies[len(body) + 1] = 2 * k + 2
+                copies[len(body) + 1] = 2 * k + 2, op.before
                 body += [wall, instruction]
         return self._template(body, copies)
 
@@ -282,46 +282,51 @@ class Foldable:
             [*(circuit.data[i] for i in head), *body, *again, *(circuit.data[i] for i in tail)], {}
         )
 
-    def _template(self, body: Sequence[CircuitInstruction], copies: dict[int, int]) -> Template:
-        """Cut instructions into a template whose dressings know how much they have to cost."""
+    @cached_property
+    def _costs(self) -> dict[tuple[int, ...], tuple[int, ...]]:
+        """For each gate, by its dressings: how many pulses these take under any frame; 0 where frames decide it."""
+        template, gate_set = self.template, self._gate_set
+        which = [d for op in self.gates for d in op.before]
+        fixed = np.array([template.dressings[d].is_constant for d in which], dtype=bool)
+        atoms = np.zeros((1, len(template.expressions)))
+        euler = np.full((len(which), 3), np.nan)
+        euler[fixed] = template.euler(atoms, np.array(which, dtype=np.int64)[fixed])[0]
+        theta, phi, lam = euler.T
+        pulses = np.full(len(which), gate_set.pulses("full"))
+        pulses[theta == np.pi / 2] = gate_set.pulses("half")
+        # Where phases cost pulses too, frames decide the number only for Paulis.
+        is_pauli = np.abs(np.sin(np.where(theta == 0, phi + lam, phi - lam))) < _EPS
+        pulses[((theta == 0) | (theta == np.pi)) & (is_pauli | ("virtual" in gate_set.forms))] = 0
+        found = dict(zip(which, pulses.tolist(), strict=True))
+        return {op.before: tuple(found[d] for d in op.before) for op in self.gates}
+
+    def _template(
+        self, body: Sequence[CircuitInstruction], copies: dict[int, tuple[int, tuple[int, ...]]]
+    ) -> Template:
+        """Cut instructions into a template whose dressings know how much they have to cost.
+
+        Args:
+            body: The instructions.
+            copies: For the index of each gate that is counted, the number of its copy and the dressings of its
+                original.
+        """
         circuit = self.template.circuit.copy_empty_like()
         for instruction in body:
             circuit._append(instruction)
         template = template_of(circuit)
         dressings = list(template.dressings)
-        gate_set = self._gate_set if copies else None
-        costs: dict[int, int] = {}  # by qubit: what the dressing of the gate that is being copied costs
         for op in template.ops:
-            ordinal = copies.get(op.instruction if op.instruction is not None else -1)
-            for d in op.before if ordinal is not None else ():
-                assert gate_set is not None
-                dressing = dressings[d]
-                if not ordinal:
-                    costs[dressing.qubit] = _pulses(dressing, gate_set)
-                    dressings[d] = evolve(
-                        dressing, repeated=True, least=_own(costs[dressing.qubit], gate_set)
-                    )
+            if op.instruction not in copies:
+                continue
+            ordinal, original = copies[op.instruction]
+            for d, pulses in zip(op.before, self._costs[original], strict=True):
+                if ordinal:
+                    dressings[d] = evolve(dressings[d], least=_least(pulses, ordinal, self._gate_set))
                 else:
-                    dressings[d] = evolve(dressing, least=_least(costs[dressing.qubit], ordinal, gate_set))
+                    # A full one is full whatever its angles.
+                    least = pulses if pulses == self._gate_set.pulses("full") else 0
+                    dressings[d] = evolve(dressings[d], repeated=True, least=least)
         return evolve(template, dressings=tuple(dressings))
-
-
-def _pulses(dressing: Dressing, gate_set: GateSet) -> int:
-    """Return how many pulses a dressing takes under any frame; 0 where frames decide it."""
-    if dressing.varies or dressing.product is None:
-        return gate_set.pulses("full")
-    theta, phi, lam = canonical(np.array([[angle.const for angle in dressing.product]]))[0]
-    if theta in (0.0, np.pi):
-        # Where phases cost pulses too, frames decide it only for Paulis.
-        phase = phi + lam if theta == 0.0 else phi - lam
-        is_pauli = abs(np.sin(phase)) < _EPS
-        return 0 if is_pauli or "virtual" in gate_set.forms else gate_set.pulses("full")
-    return gate_set.pulses("half" if theta == np.pi / 2 else "full")
-
-
-def _own(pulses: int, gate_set: GateSet) -> int:
-    """Return the least pulses of a dressing that is copied: a full one is full whatever its angles."""
-    return pulses if pulses == gate_set.pulses("full") else 0
 
 
 def _least(pulses: int, ordinal: int, gate_set: GateSet) -> int:

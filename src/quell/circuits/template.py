@@ -52,6 +52,11 @@ class Dressing:
     least: int = 0
     repeated: bool = False
 
+    @property
+    def is_constant(self) -> bool:
+        """Whether the angles are numbers that are known."""
+        return self.product is not None and not self.varies
+
 
 @frozen(eq=False)
 class Op:
@@ -157,7 +162,7 @@ class Template:
         angles = np.zeros((len(atoms), len(chosen), 3))
         for column, index in enumerate(chosen):
             dressing = self.dressings[index]
-            if dressing.product is not None and not dressing.varies:
+            if dressing.is_constant and dressing.product is not None:
                 angles[:, column] = [angle.const for angle in dressing.product]
             else:
                 angles[:, column] = evaluate(dressing.gates, dressing.product, atoms)

@@ -266,7 +266,7 @@ class _Data:
 
         Those of as many shots of a parity, times what the spread between randomizations is larger on average over the
         factors. The spread of each factor alone is known to 1 / sqrt(2 * 31) only, and a fit that trusts lucky ones
-        claims too little: at 16 randomizations 94.0 instead of 94.8 % of the intervals would cover.
+        claims too little: at 16 randomizations 94.0 instead of 94.7 % of the intervals would cover.
         """
         least, spread = [], []
         for point in self.points:
