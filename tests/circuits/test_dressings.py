@@ -3,12 +3,21 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from qiskit import QuantumCircuit
-from qiskit.circuit import Gate, Parameter
+from qiskit.circuit import CircuitInstruction, Clbit, Gate, Parameter, Qubit
 from qiskit.circuit.library import RGate, RVGate, UGate, UnitaryGate
 from qiskit.quantum_info import Operator, random_unitary
 
-from quell.circuits.dressings import IDENTITY, Affine, Atoms, canonical, compose, evaluate, gate_euler
+from quell.circuits import dressings
+from quell.circuits.dressings import IDENTITY, Affine, Atoms, canonical, compose, evaluate
 from quell.circuits.template import template_of
+
+
+def gate_euler(operation, atoms):
+    """Angles of an operation, as it stands in a circuit."""
+    bits = [Qubit() for _ in range(operation.num_qubits)]
+    clbits = [Clbit() for _ in range(operation.num_clbits)]
+    return dressings.gate_euler(CircuitInstruction(operation, bits, clbits), atoms)
+
 
 MODEST = settings(deadline=None, derandomize=True, max_examples=150)
 A, B = Parameter("a"), Parameter("b")

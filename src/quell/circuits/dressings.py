@@ -16,7 +16,7 @@ from typing import Any, Final
 import numpy as np
 from attrs import field, frozen
 from numpy.typing import NDArray
-from qiskit.circuit import Gate, Operation, Parameter, ParameterExpression
+from qiskit.circuit import CircuitInstruction, Gate, Parameter, ParameterExpression
 
 from ..kernels import angles
 
@@ -113,16 +113,18 @@ class Atoms:
         return self._index[key]
 
 
-def gate_euler(operation: Operation, atoms: Atoms) -> Euler | None:
+def gate_euler(instruction: CircuitInstruction, atoms: Atoms) -> Euler | None:
     """Return the Euler angles of a single-qubit gate, None if it is not a unitary that is known here."""
-    name = operation.name
+    name = instruction.name
     if name in _CONSTANTS:
         return _CONSTANTS[name]
-    if name in _PHASE_GATES and isinstance(operation.params[0], float):
-        return _ZERO, Affine(operation.params[0]), _ZERO
-    if name in _PARAMETRIC and len(operation.params) == len(_PARAMETRIC[name][0]) - 1:
-        parameters = [atoms.affine(value) for value in operation.params]
+    params = instruction.params
+    if name in _PHASE_GATES and isinstance(params[0], float):
+        return _ZERO, Affine(params[0]), _ZERO
+    if name in _PARAMETRIC and len(params) == len(_PARAMETRIC[name][0]) - 1:
+        parameters = [atoms.affine(value) for value in params]
         return tuple(_combination(row, parameters) for row in _PARAMETRIC[name])  # type: ignore[return-value]
+    operation = instruction.operation
     if not isinstance(operation, Gate) or operation.num_qubits != 1:
         return None
     if any(isinstance(value, ParameterExpression) and value.parameters for value in operation.params):

@@ -9,6 +9,7 @@ observables against parameter values is worked out here once.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any, Final
 
 import numpy as np
@@ -210,6 +211,7 @@ def commuting_groups(bases: NDArray[np.uint8], weights: NDArray[np.float64]) -> 
     return group
 
 
+@lru_cache(maxsize=8)
 def settings_of(observables: Observables, parameter_shape: Sequence[int], shape: Sequence[int]) -> Settings:
     """Work out the settings of a PUB by the V2 broadcasting rules.
 

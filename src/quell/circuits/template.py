@@ -252,18 +252,18 @@ def template_of(circuit: QuantumCircuit) -> Template:
     written: set[str] = set()
     matrices: dict[tuple[Any, ...], tuple[NDArray[np.complex128], ...]] = {}
     for index, instruction in enumerate(circuit.data):
-        operation = instruction.operation
-        qubits = tuple(qubit_index[bit] for bit in instruction.qubits)
-        if operation.name == "barrier":
+        # Without asking for the operation, an object that qiskit makes anew each time.
+        name, qubits = instruction.name, tuple(qubit_index[bit] for bit in instruction.qubits)
+        if name == "barrier":
             front = max((level.get(q, 0) for q in qubits), default=0)
             level.update(dict.fromkeys(qubits, front))
             build.items.append(("barrier", index))
             continue
         if len(qubits) == 1 and not instruction.clbits:
-            euler = gate_euler(operation, atoms)
+            euler = gate_euler(instruction, atoms)
             if euler is not None:
                 build.gate(qubits[0], index, euler)
-                written.add(operation.name)
+                written.add(name)
                 last_on_qubit[qubits[0]] = -1
                 continue
         wires = _wires(instruction, circuit, qubits, clbit_index)
@@ -271,9 +271,9 @@ def template_of(circuit: QuantumCircuit) -> Template:
         level.update(dict.fromkeys(wires, layer + 1))
         # Gates of one kind share their matrices, and with them what is worked out about a kind. Only of
         # qiskit's own gates do name and parameters say everything.
-        kind = (operation.name, *operation.params) if instruction.is_standard_gate() else (index,)
+        kind = (name, *instruction.params) if instruction.is_standard_gate() else (index,)
         if kind not in matrices:
-            matrices[kind] = _matrices(operation)
+            matrices[kind] = _matrices(instruction.operation)
         build.op(qubits, instruction=index, layer=layer, matrices=matrices[kind])
         last_on_qubit.update(dict.fromkeys(qubits, index))
         for wire in wires:
@@ -284,7 +284,7 @@ def template_of(circuit: QuantumCircuit) -> Template:
     for op in build.ops:
         assert op.instruction is not None  # idles are only added later
         instruction = circuit.data[op.instruction]
-        if instruction.operation.name != "measure":
+        if instruction.name != "measure":
             continue
         clbit = clbit_index[instruction.clbits[0]]
         if last_on_qubit[op.qubits[0]] == op.instruction == last_writer[clbit]:
@@ -306,8 +306,9 @@ def _wires(
     instruction: CircuitInstruction, circuit: QuantumCircuit, qubits: tuple[int, ...], clbits: dict[Any, int]
 ) -> list[Any]:
     """Everything an operation must wait for: qubits, classical bits, and for control flow all of them."""
-    operation = instruction.operation
-    if isinstance(operation, ControlFlowOp) or not qubits:
+    if not (qubits and instruction.is_standard_gate()) and (
+        not qubits or isinstance(instruction.operation, ControlFlowOp)
+    ):
         # Conditions and stores may read any bit or variable; waiting for all of them is always right.
         return [*qubits, *(("c", i) for i in range(circuit.num_clbits)), "variables"]
     return [*qubits, *(("c", clbits[bit]) for bit in instruction.clbits)]

@@ -204,6 +204,8 @@ class Zne(Stage[Ensemble, Ensemble, Estimate, Estimate]):
         if flat != points:
             return _by_member(estimate, points, response)
         status = _status(data, fits, chosen)
+        if failed(status).any():
+            estimate = _widened(data, estimate, failed(status))
         unguarded = np.stack([estimate.value, np.sqrt(estimate.variance)])
         if self.guard:
             estimate, status = _guarded(data, estimate, response, status)
@@ -364,6 +366,17 @@ def _first_reason(terms: Terms, reasons: Texts, shape: tuple[int, ...]) -> Texts
         for row, column in zip(entries.row[::-1], entries.col[::-1], strict=True):
             found[row] = reasons[bad[column]]
     return found.reshape(shape)
+
+
+def _widened(data: _Data, estimate: Estimate, where: NDArray[np.bool_]) -> Estimate:
+    """Return the estimate with error bars that know of the noise left in values that could not be extrapolated.
+
+    How much that may be is what a line makes of it.
+    """
+    line = Polynomial(1).fit(data.factors, data.values, data.covariances, np.zeros(1))
+    straight = data.extrapolated(line.responses[:, 0], [line.values[:, 0]])
+    widened = kept_variance(estimate.value, estimate.variance, straight.value, straight.variance)
+    return evolve(estimate, variance=np.where(where, widened, estimate.variance))
 
 
 def _guarded(data: _Data, estimate: Estimate, response: Floats, status: Texts) -> tuple[Estimate, Texts]:
