@@ -37,6 +37,9 @@ _HOME = {
     "MissingDependencyError": "errors",
 }
 
+#: Modules that are public as they are.
+_MODULES = ("extrapolators", "plots")
+
 __all__ = [  # noqa: RUF022  # grouped by what a user looks for
     "Estimator",
     "EstimatorV2",
@@ -66,6 +69,7 @@ __all__ = [  # noqa: RUF022  # grouped by what a user looks for
 ]
 
 if TYPE_CHECKING:
+    from . import extrapolators, plots
     from .errors import (
         CalibrationError,
         CancelledError,
@@ -87,6 +91,8 @@ if TYPE_CHECKING:
 
 
 def __getattr__(name: str) -> Any:
+    if name in _MODULES:
+        return import_module(f".{name}", __name__)
     if name not in _HOME:
         raise AttributeError(f"module 'quell' has no attribute {name!r}")
     value = getattr(import_module(f".{_HOME[name]}", __name__), name)
@@ -95,4 +101,4 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+    return sorted({*globals(), *__all__, *_MODULES})
