@@ -63,7 +63,8 @@ class Estimator(Primitive[EstimatorOptions], BaseEstimatorV2):
         Args:
             pubs: PUBs ``(circuit, observables[, parameter_values[, precision]])``.
             precision: Target standard error of a unit-range observable for PUBs that give none: each setting
-                (parameter set and measurement basis) takes ``1 / precision**2`` shots.
+                (parameter set and measurement basis) takes ``1 / precision**2`` shots, times the number of noise
+                factors. With ``execution.precision_target = "mitigated"`` the standard error after mitigation.
 
         Returns:
             The running job; ``job.plan()`` shows what it runs.
