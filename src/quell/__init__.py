@@ -69,7 +69,8 @@ __all__ = [  # noqa: RUF022  # grouped by what a user looks for
 ]
 
 if TYPE_CHECKING:
-    from . import extrapolators, plots
+    from . import extrapolators as extrapolators
+    from . import plots as plots
     from .errors import (
         CalibrationError,
         CancelledError,
