@@ -170,7 +170,7 @@ def test_the_plan_says_what_is_done():
 
 def test_what_cannot_be_scheduled_is_refused_before_anything_runs():
     with pytest.raises(
-        UnsupportedError, match=r"cannot be scheduled: the device is not known.*cx on \(0, 1\)"
+        UnsupportedError, match=r"cannot be scheduled: it is not known how long.*cx on \(0, 1\)"
     ):
         plan_of(TWIRL, Measure(), Decouple("XX"))
     with pytest.raises(UnsupportedError, match="the device does not say"):

@@ -146,7 +146,7 @@ def decoupling_problems(
             f"{name} on {', '.join(str(q[0]) if len(q) == 1 else str(q) for q in sorted(qubits))}"
             for name, qubits in sorted(missing.items())
         )
-        who = "the device is not known" if target is None else "the device does not say"
+        who = "it is not known" if target is None else "the device does not say"
         problems.append(
             Problem(
                 path,
@@ -233,7 +233,12 @@ class _Filler:
         self._matrices = tuple(pulse_matrix(self.gate_set, gates) for gates in self._pulses)
 
     def fill(self, window: Window, pulsed: bool) -> Iterator[CircuitInstruction]:
-        """Yield the delays and pulses of a window, in time order."""
+        """Yield the delays and pulses of a window, in time order; nothing after a qubit's last instruction.
+
+        A delay there would protect nothing, and make of a final measurement one in the middle of the circuit.
+        """
+        if window.last:
+            return
         q, lengths = window.qubit, self._lengths_of(window.qubit)
         pieces = [(window.start, window.stop)]
         flips = None
