@@ -5,10 +5,11 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 from qiskit import QuantumCircuit
+from qiskit.primitives import BackendSamplerV2, StatevectorSampler
 
 from quell import Estimator
 from quell.build import Shots
-from quell.errors import ExecutionError
+from quell.errors import ExecutionError, OptionsError
 from quell.pipeline import leaves
 from quell.rounds import AIM, pilot_shots, second_round
 from quell.testing import FailingBackend, NoisyDevice
@@ -71,6 +72,34 @@ def test_randomizations_grow_with_what_they_add():
     assert few.shots_per_randomization > 2 * many.shots_per_randomization
     assert many.num_randomizations > 2 * few.num_randomizations
     assert many.num_randomizations >= 32 * (16 / AIM - 1) / 1.3
+
+
+def test_numbers_of_the_user_stay():
+    found = second_round(
+        estimate([1.6e-3]), Shots(32, 10), 0.01, randomized=True, neyman=True, most=2**31, fixed_each=True
+    ).shots
+    assert (found.shots_per_randomization, found.num_randomizations) == (
+        10,
+        pytest.approx(32 * (16 / AIM - 1), abs=1),
+    )
+    found = second_round(
+        estimate([1.6e-3]), Shots(32, 10), 0.01, randomized=True, neyman=True, most=2**31, fixed_members=True
+    ).shots
+    assert (found.num_randomizations, found.shots_per_randomization) == (
+        32,
+        pytest.approx(10 * (16 / AIM - 1), abs=1),
+    )
+
+
+def test_what_a_fixed_calibration_adds_is_not_paid_for_in_shots():
+    options = {**MITIGATED, "resilience_level": 1, "resilience": {"measure_noise_learning": {}}}
+    learning = options["resilience"]["measure_noise_learning"]
+    learning.update(num_randomizations=16, shots_per_randomization=16)
+    job = Estimator(device(), options).run([(circuit(), "ZZ")], precision=0.005)
+    result = job.result()
+    assert result[0].data.stds > 0.005
+    assert "more than the precision" in result[0].metadata["warning"]
+    assert result.metadata["shots"] < 20 / 0.005**2
 
 
 def test_there_is_a_most():
@@ -161,6 +190,29 @@ def test_the_mean_of_two_rounds_is_that_of_all_shots():
     parity = 1 - 2.0 * (np.bitwise_count(bits) % 2)
     assert data.evs == pytest.approx(parity.mean())
     assert data.stds == pytest.approx(parity.std(ddof=1) / np.sqrt(len(parity)), rel=0.02)
+
+
+def test_a_sampler_whose_second_round_would_repeat_the_first_is_refused():
+    options = {**MITIGATED, "resilience_level": 0}
+    for seeded in (
+        StatevectorSampler(seed=1),
+        BackendSamplerV2(backend=device(), options={"seed_simulator": 3}),
+    ):
+        with pytest.raises(OptionsError, match=r"would repeat shots of the first: .* has a fixed seed"):
+            Estimator(seeded, options).run([(circuit(), "XX")], precision=0.02)
+    fresh = StatevectorSampler(seed=np.random.default_rng(1))
+    rounds = Estimator(fresh, options).run([(circuit(), "XX")], precision=0.02)
+    assert rounds.result()[0].metadata["first_round"] == {"shots": 1024, "num_randomizations": 1}
+    assert rounds.result()[0].metadata["shots"] == sum(s.shots.sum() for s in rounds.samples())
+    first, second = (s.bits["meas"][0, :1024] for s in rounds.samples())
+    assert not np.array_equal(first, second)
+
+
+def test_a_seeded_sampler_is_warned_of():
+    options = {"resilience_level": 0, "default_shots": 50, "resilience": {"zne_mitigation": True}}
+    for sampler, warned in ((StatevectorSampler(seed=1), True), (StatevectorSampler(), False)):
+        result = Estimator(sampler, options).run([(circuit(), "XX")]).result()[0]
+        assert ("has a fixed seed" in result.metadata.get("warning", "")) == warned
 
 
 def test_a_failure_in_the_second_round_keeps_the_first():

@@ -29,6 +29,8 @@ AIM: Final = 0.7
 INFLATION: Final = 1.25
 #: No least share of twirling in the variance is believed to be smaller: the split of few members is uncertain.
 _LEAST_TWIRL: Final = 0.05
+#: Least part of the variance that data are given where the calibration takes the rest.
+_LEAST_LEFT: Final = 0.25
 #: Least shots of a noise factor relative to equal shares.
 _LEAST_SHARE: Final = 0.1
 
@@ -48,7 +50,16 @@ class Round:
 
 
 def second_round(
-    estimate: Estimate, shots: Shots, precision: float, *, randomized: bool, neyman: bool, most: int
+    estimate: Estimate,
+    shots: Shots,
+    precision: float,
+    *,
+    randomized: bool,
+    neyman: bool,
+    most: int,
+    fixed_members: bool = False,
+    fixed_each: bool = False,
+    fixed_calibration: bool = False,
 ) -> Round | None:
     """Return what is missing for a precision; None if nothing is.
 
@@ -59,19 +70,35 @@ def second_round(
         randomized: Whether its members are random, so that more of them are needed and not only more shots.
         neyman: Whether noise factors share the shots by what they contribute.
         most: Most shots of a setting and noise factor.
+        fixed_members: Whether the number of randomizations of a round is the user's,
+        fixed_each: and whether the shots of each are.
+        fixed_calibration: Whether the calibration does not grow with the data: what it adds cannot be reduced.
     """
     zne: Extrapolation | None = estimate.details.get("zne")
-    # Whether a value is kept as measured may change with more shots, so what counts is the mitigated one.
-    variance = estimate.variance if zne is None else zne.unguarded[1] ** 2
+    # Whether a value is kept as measured may change with more shots, so both count: its own error bar, in which the
+    # difference to the mitigated value is chance as yet, and that of the mitigated value.
+    variance = estimate.variance if zne is None else np.maximum(estimate.variance, zne.unguarded[1] ** 2)
     worst = float(np.max(variance, initial=0.0))
     if worst <= precision**2:
         return None
-    growth = worst / (AIM * precision**2)  # how often the shots of the first round are needed, with it
+    target = AIM * precision**2
+    if fixed_calibration:
+        place = int(np.argmax(variance))
+        common = evolve(estimate.terms, spread=()).variance(np.zeros(variance.size))[place]
+        # Where little or nothing is left for the data, many shots would be spent on little or nothing.
+        worst, target = max(worst - common, 0.0), max(target - common, _LEAST_LEFT * target)
+    growth = max(worst / target, 1.0)  # how often the shots of the first round are needed, with it
     allocation = None
     if zne is not None and neyman:
-        growth, allocation = _allocated(zne, variance, AIM * precision**2)
+        growth, allocation = _allocated(zne, variance * (worst / float(np.max(variance))), target)
     members, each, extra = shots.num_randomizations, shots.shots_per_randomization, growth - 1
-    if randomized:
+    if extra <= 0:
+        return None
+    if fixed_each:
+        members = math.ceil(members * extra)
+    elif fixed_members:
+        each = math.ceil(each * extra)
+    elif randomized:
         share = max(_twirl_share(estimate), _LEAST_TWIRL)
         more = min(max(1.0, (INFLATION * (1 + share) - 1) / share), max(1.0, extra))
         extra *= 1 + (more - 1) * share / (1 + share)

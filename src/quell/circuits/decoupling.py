@@ -11,6 +11,7 @@ as it is (`staggering`).
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import compress
 from math import pi
 from typing import Any, Final
 
@@ -24,7 +25,7 @@ from qiskit.transpiler import Target
 from ..errors import OptionsError, Problem, UnsupportedError
 from .gatesets import GateSet, choose
 from .pulses import Written, pulse_gates, pulse_matrix, pulse_times
-from .scheduling import Clock, Durations, Window, qubits_of, unscheduled, used_qubits, windows
+from .scheduling import Clock, Durations, Outline, Window, outline_of, unscheduled, windows
 from .staggering import Staggering, staggering_of
 
 #: Angle of each pulse's axis from X, in the equatorial plane.
@@ -78,36 +79,26 @@ class Decoupling:
         return _IN_TURNS if self.staggers else SEQUENCES[self.sequence_type]
 
 
-def _gate_set(circuit: QuantumCircuit, target: Target | None) -> GateSet:
-    """Return the gates that pulses are made of: those of the circuit, as far as the device has them.
-
-    Raises:
-        UnsupportedError: The device has none of the known sets.
-    """
-    written = {i.operation.name for i in circuit.data if len(i.qubits) == 1}
-    return choose(written, target)
-
-
 def decoupling_problems(
-    circuit: QuantumCircuit, decoupling: Decoupling, target: Target | None, path: str
+    circuit: QuantumCircuit | Outline, decoupling: Decoupling, target: Target | None, path: str
 ) -> list[Problem]:
     """Return why a circuit cannot be decoupled.
 
     Args:
-        circuit: A circuit on device qubits: qubit i is qubit i of the device.
+        circuit: A circuit on device qubits, or its outline: qubit i is qubit i of the device.
         decoupling: The settings.
         target: The device, None if nothing is known of it.
         path: What messages call the circuit.
     """
     clock = Clock(target, decoupling.instruction_durations)
-    used = used_qubits(circuit)
-    flow, delays, missing = unscheduled(circuit, clock)
+    outline = circuit if isinstance(circuit, Outline) else outline_of(circuit)
+    delays, missing = unscheduled(outline, clock)
     problems = []
-    if flow:
+    if outline.flow:
         problems.append(
             Problem(
                 path,
-                f"has control flow ({', '.join(flow)}), which has no fixed schedule to decouple in",
+                f"has control flow ({', '.join(outline.flow)}), which has no fixed schedule to decouple in",
                 "switch dynamical_decoupling.enable off for it",
             )
         )
@@ -119,7 +110,8 @@ def decoupling_problems(
         what = f"has a delay of {delay.duration} [{delay.unit}], which cannot be scheduled: {why}"
         problems.append(Problem(path, what, fix))
     try:
-        pulses = {g for axis in decoupling.axes for g, _ in pulse_gates(_gate_set(circuit, target), axis)}
+        gate_set = choose(outline.written, target)
+        pulses = {g for axis in decoupling.axes for g, _ in pulse_gates(gate_set, axis)}
     except UnsupportedError:
         assert target is not None
         has = ", ".join(sorted(target.operation_names))
@@ -129,7 +121,7 @@ def decoupling_problems(
         )
         pulses = set()
     lacking: dict[str, list[int]] = {}
-    for q in used:
+    for q in outline.used:
         for name in sorted(pulses):
             if not _offers(target, name, q):
                 lacking.setdefault(name, []).append(q)
@@ -180,25 +172,23 @@ def decoupled(circuit: QuantumCircuit, decoupling: Decoupling, target: Target | 
     Raises:
         UnsupportedError: It cannot be done, see `decoupling_problems`.
     """
-    UnsupportedError.check(decoupling_problems(circuit, decoupling, target, "circuit"))
+    outline = outline_of(circuit)
+    UnsupportedError.check(decoupling_problems(outline, decoupling, target, "circuit"))
     clock = Clock(target, decoupling.instruction_durations)
-    waits = windows(circuit, clock, decoupling.scheduling_method)
-    pulsed = [w for w in waits if not (w.last or (w.fresh and decoupling.skip_reset_qubits))]
-    staggering = staggering_of(circuit, target, pulsed) if decoupling.staggers else None
-    filler = _Filler(circuit, decoupling, clock, _gate_set(circuit, target), staggering)
-    loud = set(pulsed)
+    waits = [w for w in windows(outline, clock, decoupling.scheduling_method) if not w.last]
+    loud = [not (w.fresh and decoupling.skip_reset_qubits) for w in waits]
+    staggering = staggering_of(outline, target, list(compress(waits, loud))) if decoupling.staggers else None
+    filler = _Filler(circuit, decoupling, clock, choose(outline.written, target), staggering)
     filling: dict[int, list[CircuitInstruction]] = {}
-    for window in waits:
-        filling.setdefault(window.before, []).extend(filler.fill(window, window in loud))
-    used = set(used_qubits(circuit))
+    for window, pulsed in zip(waits, loud, strict=True):
+        filling.setdefault(window.before, []).extend(filler.fill(window, pulsed))
     padded = circuit.copy_empty_like()
+    used = set(outline.used)
     for index, own in enumerate(circuit.data):
         for one in filling.get(index, ()):
             padded._append(one)
-        if own.operation.name != "delay" or qubits_of(circuit, own)[0] not in used:
+        if index not in outline.delays or outline.steps[index].qubits[0] not in used:
             padded._append(own)
-    for one in filling.get(len(circuit.data), ()):
-        padded._append(one)
     if abs(filler.phase) > _ZERO:
         padded.global_phase = padded.global_phase - filler.phase
     return padded
@@ -206,7 +196,7 @@ def decoupled(circuit: QuantumCircuit, decoupling: Decoupling, target: Target | 
 
 @define(eq=False)
 class _Filler:
-    """Writes windows; equal instructions are one object.
+    """Writes windows; equal instructions are one object, and windows of equal length are worked out once.
 
     Attributes:
         circuit: Whose windows they are.
@@ -227,50 +217,53 @@ class _Filler:
     _matrices: tuple[NDArray[np.complex128], ...] = field(init=False)
     _made: dict[tuple[str, int, tuple[float, ...]], CircuitInstruction] = field(init=False, factory=dict)
     _lengths: dict[int, tuple[int, ...]] = field(init=False, factory=dict)
+    _found: dict[tuple[int, int, int, int | None], tuple[int, ...]] = field(init=False, factory=dict)
+    _phases: dict[int, float] = field(init=False, factory=dict)
 
     def __attrs_post_init__(self) -> None:
         self._pulses = tuple(pulse_gates(self.gate_set, axis) for axis in self.decoupling.axes)
         self._matrices = tuple(pulse_matrix(self.gate_set, gates) for gates in self._pulses)
 
     def fill(self, window: Window, pulsed: bool) -> Iterator[CircuitInstruction]:
-        """Yield the delays and pulses of a window, in time order; nothing after a qubit's last instruction.
-
-        A delay there would protect nothing, and make of a final measurement one in the middle of the circuit.
-        """
-        if window.last:
-            return
+        """Yield the delays and pulses of a window, in time order."""
         q, lengths = window.qubit, self._lengths_of(window.qubit)
         pieces = [(window.start, window.stop)]
-        flips = None
         if pulsed and self.staggering is not None:
             pieces = self.staggering.pieces(window, max(lengths))
-            flips = self.staggering.flips(q)
         now = window.start
         for start, stop in pieces:
-            times = (
-                pulse_times(
-                    start,
-                    stop,
-                    max(lengths),
-                    len(self._pulses),
-                    flips,
-                    self.clock.alignment,
-                    self.decoupling.extra_slack_distribution,
-                )
-                if pulsed
-                else []
-            )
-            product = np.eye(2, dtype=np.complex128)
+            times = self._times(q, start, stop, max(lengths)) if pulsed else ()
             for k, time in enumerate(times):
                 kind = k % len(self._pulses)
-                yield from self._delay(q, time - now)
+                yield from self._delay(q, start + time - now)
                 for name, parameters in self._pulses[kind]:
                     yield self._instruction(name, q, parameters)
-                now = time + lengths[kind]
-                product = self._matrices[kind] @ product
-            self.phase += float(np.angle(product[0, 0]))
+                now = start + time + lengths[kind]
+            self.phase += self._phase(len(times))
             yield from self._delay(q, stop - now)
             now = stop
+
+    def _times(self, qubit: int, start: int, stop: int, length: int) -> tuple[int, ...]:
+        """Return when pulses start, ticks after the start of the window."""
+        step = self.clock.alignment
+        color, flips = None, None
+        if self.staggering is not None:
+            color, flips = self.staggering.colors[qubit], self.staggering.flips(qubit)
+        key = (start % step, stop - start, length, color)
+        if key not in self._found:
+            slack = self.decoupling.extra_slack_distribution
+            times = pulse_times(start, stop, length, len(self._pulses), flips, step, slack)
+            self._found[key] = tuple(time - start for time in times)
+        return self._found[key]
+
+    def _phase(self, count: int) -> float:
+        """Return the phase of so many pulses, which make up the identity but for that."""
+        if count not in self._phases:
+            product = np.eye(2, dtype=np.complex128)
+            for k in range(count):
+                product = self._matrices[k % len(self._pulses)] @ product
+            self._phases[count] = float(np.angle(product[0, 0]))
+        return self._phases[count]
 
     def _lengths_of(self, qubit: int) -> tuple[int, ...]:
         """Return the ticks of each pulse; they differ only where frame changes take time."""

@@ -37,6 +37,8 @@ _PASSIVE: Final = frozenset({"barrier", "delay"})
 #: Instructions that a circuit may begin with, several on one qubit too.
 _PREPARING: Final = frozenset({"reset", "initialize"})
 #: Angles closer than this are equal.
+#: More folded gates than this are a slip: no device keeps a signal through them, and circuits fill the memory.
+MOST_GATES: Final = 500_000
 _EPS: Final = 1e-11
 
 
@@ -99,6 +101,12 @@ class Foldable:
         found = list(self._obstacles(folding, path))
         if found:
             return found
+        most = round(len(self.gates) * max(factors))
+        if most > MOST_GATES:
+            rule = f"has {len(self.gates)} gates to fold, which noise factor {max(factors):g} makes {most}"
+            return [
+                Problem(f"{path}.circuit", f"{rule}, more than {MOST_GATES}", "choose smaller noise factors")
+            ]
         achieved = [round(self.achieved(factor), 9) for factor in factors]
         if len(set(achieved)) < len(achieved):
             listed = ", ".join(f"{f:g} to {a:g}" for f, a in zip(factors, achieved, strict=True))

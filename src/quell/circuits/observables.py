@@ -211,9 +211,10 @@ def commuting_groups(bases: NDArray[np.uint8], weights: NDArray[np.float64]) -> 
     return group
 
 
-@lru_cache(maxsize=8)
 def settings_of(observables: Observables, parameter_shape: Sequence[int], shape: Sequence[int]) -> Settings:
     """Work out the settings of a PUB by the V2 broadcasting rules.
+
+    Noise factors and random foldings ask for the same ones, which are kept; their arrays cannot be written.
 
     Args:
         observables: The PUB's observables.
@@ -223,9 +224,14 @@ def settings_of(observables: Observables, parameter_shape: Sequence[int], shape:
     Returns:
         The settings; parameter sets are flat indices into the parameter values.
     """
-    shape = tuple(shape)
+    return _settings_of(observables, tuple(parameter_shape), tuple(shape))
+
+
+@lru_cache(maxsize=8)
+def _settings_of(
+    observables: Observables, parameter_shape: tuple[int, ...], shape: tuple[int, ...]
+) -> Settings:
     size = int(np.prod(shape, dtype=int))
-    parameter_shape = tuple(parameter_shape)
     sets = np.arange(int(np.prod(parameter_shape, dtype=int))).reshape(parameter_shape)
     which_set = np.broadcast_to(sets, shape).ravel()
     ids = np.arange(len(observables.constants)).reshape(observables.shape)
@@ -269,7 +275,7 @@ def settings_of(observables: Observables, parameter_shape: Sequence[int], shape:
         num_settings += len(bases)
         num_terms += len(terms)
     n = len(qubits)
-    return Settings(
+    settings = Settings(
         qubits=qubits,
         parameter_sets=_join(all_sets, np.int64),
         bases=_join(all_bases, np.uint8, n),
@@ -282,6 +288,15 @@ def settings_of(observables: Observables, parameter_shape: Sequence[int], shape:
         constants=observables.constants[which_observable],
         shape=shape,
     )
+    for array in (
+        settings.parameter_sets,
+        settings.bases,
+        settings.codes,
+        settings.setting,
+        settings.constants,
+    ):
+        array.setflags(write=False)
+    return settings
 
 
 def _grouping(

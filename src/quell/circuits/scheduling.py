@@ -1,33 +1,21 @@
 """When the instructions of a circuit happen: durations in ticks, start times, and the windows where qubits wait.
 
-Start times are those of Qiskit's scheduling passes, moved to the grid of the device. They are run on a
-stand-in that has only the qubits in use and only lengths: so a few qubits of a wide device cost no more than
-those few, and any gate can be scheduled that has a duration, whatever it is called.
+Start times are those of Qiskit's scheduling passes, moved to the grid of the device. They are worked out on
+names and indices: the passes need an object and an entry in a device for each length, which takes longer than
+all else here, and know only the gates of their device.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 from math import lcm
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from attrs import frozen
 from qiskit import QuantumCircuit
-from qiskit.circuit import (
-    Barrier,
-    CircuitInstruction,
-    ControlFlowOp,
-    Delay,
-    Gate,
-    Instruction,
-    Measure,
-    Operation,
-    ParameterExpression,
-    Reset,
-)
-from qiskit.transpiler import AnalysisPass, InstructionProperties, PassManager, Target
-from qiskit.transpiler.passes import ALAPScheduleAnalysis, ASAPScheduleAnalysis
+from qiskit.circuit import CircuitInstruction, Delay, Operation, ParameterExpression
+from qiskit.transpiler import Target
 
 #: Gate name, qubits (None: any), seconds.
 Durations = tuple[tuple[str, tuple[int, ...] | None, float], ...]
@@ -131,183 +119,194 @@ class Window:
     last: bool
 
 
-def qubits_of(circuit: QuantumCircuit, instruction: CircuitInstruction) -> tuple[int, ...]:
-    """Return the indices of an instruction's qubits."""
-    return tuple(circuit.find_bit(bit).index for bit in instruction.qubits)
+class Step(NamedTuple):
+    """An instruction without its object: name, indices of its qubits and of its classical bits."""
+
+    name: str
+    qubits: tuple[int, ...]
+    clbits: tuple[int, ...] = ()
 
 
-def used_qubits(circuit: QuantumCircuit) -> list[int]:
-    """Return the qubits that something is done to, ascending; waiting and barriers are nothing."""
-    used = {
-        bit
-        for instruction in circuit.data
-        if instruction.operation.name not in _WAITING
-        for bit in instruction.qubits
-    }
-    return sorted(circuit.find_bit(bit).index for bit in used)
+@frozen(eq=False)
+class Outline:
+    """What a schedule takes from a circuit, read once.
+
+    Attributes:
+        num_qubits: Of the circuit.
+        num_clbits: Of the circuit.
+        steps: All instructions.
+        delays: Those of them that are delays, by index.
+        flow: Names of control flow.
+    """
+
+    num_qubits: int
+    num_clbits: int
+    steps: tuple[Step, ...]
+    delays: Mapping[int, Operation]
+    flow: tuple[str, ...]
+
+    @cached_property
+    def used(self) -> list[int]:
+        """The qubits that something is done to, ascending; waiting and barriers are nothing."""
+        return sorted({q for name, qubits, _ in self.steps if name not in _WAITING for q in qubits})
+
+    @cached_property
+    def timed(self) -> dict[tuple[str, tuple[int, ...]], None]:
+        """Names and qubits of all that needs a duration: what is neither waiting nor control flow."""
+        seen = dict.fromkeys((name, qubits) for name, qubits, _ in self.steps)
+        none = _WAITING.union(self.flow)
+        return {(name, qubits): None for name, qubits in seen if qubits and name not in none}
+
+    @property
+    def written(self) -> set[str]:
+        """Names of what is done to single qubits."""
+        return {name for name, qubits, _ in self.steps if len(qubits) == 1}
 
 
-def unscheduled(circuit: QuantumCircuit, clock: Clock) -> tuple[list[str], list[Any], dict[str, list[Any]]]:
-    """Return what has no fixed length.
+def outline_of(
+    circuit: QuantumCircuit, instructions: Iterable[CircuitInstruction | Step] | None = None
+) -> Outline:
+    """Return the outline of a circuit, or of other instructions on its bits."""
+    qubit_index = {bit: i for i, bit in enumerate(circuit.qubits)}.__getitem__
+    clbit_index = {bit: i for i, bit in enumerate(circuit.clbits)}.__getitem__
+    steps: list[Step] = []
+    delays: dict[int, Operation] = {}
+    flow: dict[str, None] = {}
+    for index, instruction in enumerate(circuit.data if instructions is None else instructions):
+        if isinstance(instruction, Step):
+            steps.append(instruction)
+            continue
+        # Without asking for the operation, an object that qiskit makes anew each time.
+        name, clbits = instruction.name, instruction.clbits
+        if name == "delay":
+            delays[index] = instruction.operation
+        elif instruction.is_control_flow():
+            flow[name] = None
+        qubits = tuple(map(qubit_index, instruction.qubits))
+        steps.append(Step(name, qubits, tuple(map(clbit_index, clbits)) if clbits else ()))
+    return Outline(circuit.num_qubits, circuit.num_clbits, tuple(steps), delays, tuple(flow))
+
+
+def unscheduled(outline: Outline, clock: Clock) -> tuple[list[Any], dict[str, list[Any]]]:
+    """Return what has no fixed length, besides control flow.
 
     Returns:
-        Names of control flow, delays, and the qubits of operations without a duration by their name.
+        Delays, and the qubits of operations without a duration by their name.
     """
-    flow: dict[str, None] = {}
-    delays: list[Any] = []
-    missing: dict[str, dict[tuple[int, ...], None]] = {}
-    for instruction in circuit.data:
-        operation = instruction.operation
-        if isinstance(operation, ControlFlowOp):
-            flow[operation.name] = None
-        elif operation.name == "delay":
-            if clock.length(operation) is None:
-                delays.append(operation)
-        elif operation.name != "barrier" and instruction.qubits:
-            qubits = qubits_of(circuit, instruction)
-            if clock.ticks(operation.name, qubits) is None:
-                missing.setdefault(operation.name, {})[qubits] = None
-    return list(flow), delays, {name: sorted(qubits) for name, qubits in missing.items()}
+    missing: dict[str, list[Any]] = {}
+    for name, qubits in outline.timed:
+        if clock.ticks(name, qubits) is None:
+            missing.setdefault(name, []).append(qubits)
+    delays = [delay for delay in outline.delays.values() if clock.length(delay) is None]
+    return delays, {name: sorted(qubits) for name, qubits in missing.items()}
 
 
-@frozen
-class _Slot:
-    """One instruction in the stand-in: its index in the circuit, qubits of the circuit, ticks."""
+class Slot(NamedTuple):
+    """An instruction on the schedule: its index, and as wires its qubits and bits, numbered on after the qubits."""
 
-    index: int
+    place: int
+    name: str
     qubits: tuple[int, ...]
+    wires: tuple[int, ...]
     ticks: int
-    instruction: CircuitInstruction
 
 
-def windows(circuit: QuantumCircuit, clock: Clock, method: str) -> list[Window]:
+def windows(outline: Outline, clock: Clock, method: str) -> list[Window]:
     """Return where the qubits in use wait, in order of time on each qubit; barriers end windows.
 
     Args:
-        circuit: A circuit on device qubits in which everything has a duration, see `unscheduled`.
+        outline: A circuit on device qubits in which everything has a duration, see `unscheduled`.
         clock: The durations.
         method: "alap" or "asap".
     """
-    used = used_qubits(circuit)
-    slots = _slots(circuit, clock, set(used))
-    starts = _starts(circuit, slots, used, clock, method)
+    # Qubits that nothing is done to are on the schedule too: barriers may meet there, or wait for a delay.
+    slots = slots_of(outline, clock)
+    count = outline.num_qubits + outline.num_clbits
+    starts = _aligned(start_times(slots, count, method), slots, count, clock)
     end = max((start + slot.ticks for start, slot in zip(starts, slots, strict=True)), default=0)
-    final = {
-        q: slot.index
-        for slot in slots
-        if slot.instruction.operation.name not in _WAITING
-        for q in slot.qubits
-    }
-    busy_until, fresh = dict.fromkeys(used, 0), dict.fromkeys(used, True)
+    final = {q: slot.place for slot in slots if slot.name not in _WAITING for q in slot.qubits}
+    busy_until, fresh = dict.fromkeys(outline.used, 0), dict.fromkeys(outline.used, True)
     found: list[Window] = []
-    for start, slot in zip(starts, slots, strict=True):
-        name = slot.instruction.operation.name
+    for start, (index, name, qubits, _, ticks) in zip(starts, slots, strict=True):
         if name == "delay":
             continue
-        for q in slot.qubits:
+        for q in qubits:
+            if q not in busy_until:
+                continue
             if start > busy_until[q]:
-                last = slot.index > final[q]
-                found.append(Window(q, busy_until[q], start, slot.index, fresh[q], last))
-            busy_until[q] = start + slot.ticks
+                found.append(Window(q, busy_until[q], start, index, fresh[q], last=index > final[q]))
+            busy_until[q] = start + ticks
             if name != "barrier":
                 fresh[q] = name == "reset"
-    ends = (q for q in used if busy_until[q] < end)
-    return [*found, *(Window(q, busy_until[q], end, len(circuit.data), fresh[q], last=True) for q in ends)]
+    ends = (q for q in outline.used if busy_until[q] < end)
+    return [*found, *(Window(q, busy_until[q], end, len(outline.steps), fresh[q], last=True) for q in ends)]
 
 
-def _slots(circuit: QuantumCircuit, clock: Clock, used: set[int]) -> list[_Slot]:
+def slots_of(outline: Outline, clock: Clock) -> list[Slot]:
+    """Return all that is on qubits, in the order of the circuit, with lengths."""
+    lengths = {kind: clock.ticks(*kind) for kind in outline.timed}
     slots = []
-    for index, instruction in enumerate(circuit.data):
-        operation = instruction.operation
-        qubits = tuple(q for q in qubits_of(circuit, instruction) if q in used)
+    for index, (name, qubits, clbits) in enumerate(outline.steps):
         if not qubits:
             continue
-        if operation.name == "barrier":
-            ticks: int | None = 0
-        elif operation.name == "delay":
-            ticks = clock.length(operation)
-        else:
-            ticks = clock.ticks(operation.name, qubits)
+        ticks: int | None = 0
+        if name == "delay":
+            ticks = clock.length(outline.delays[index])
+        elif name != "barrier":
+            ticks = lengths[name, qubits]
         assert ticks is not None  # callers have checked
-        slots.append(_Slot(index, qubits, ticks, instruction))
+        wires = (*qubits, *(outline.num_qubits + c for c in clbits)) if clbits else qubits
+        slots.append(Slot(index, name, qubits, wires, ticks))
     return slots
 
 
-class _Recorder(AnalysisPass):
-    """Keeps the start times in order of the circuit: those of the nodes themselves end with the pass manager."""
+def start_times(slots: Sequence[Slot], num_wires: int, method: str) -> list[int]:
+    """Return the start of each slot, ticks: that of Qiskit's `ALAPScheduleAnalysis` or `ASAPScheduleAnalysis`.
 
-    def run(self, dag: Any) -> None:
-        """Record name, qubits and start of every node."""
-        start = self.property_set["node_start_time"]
-        # Nodes are numbered as they were added, and no pass before this one adds any.
-        self.property_set["recorded"] = [
-            (node.name, tuple(dag.find_bit(bit).index for bit in node.qargs), int(start[node]))
-            for node in dag.op_nodes()
-        ]
-
-
-def _starts(
-    circuit: QuantumCircuit, slots: Sequence[_Slot], used: list[int], clock: Clock, method: str
-) -> list[int]:
-    """Return the start of each slot, ticks, by Qiskit's passes on a device where a step is a tick."""
-    place = {q: k for k, q in enumerate(used)}
-    stand_in = QuantumCircuit(len(used), circuit.num_clbits)
-    kinds: dict[str, Instruction] = {}
-    durations: dict[str, dict[tuple[int, ...], InstructionProperties]] = {}
-    for slot in slots:
-        operation = _stand_in(slot)
-        qubits = tuple(place[q] for q in slot.qubits)
-        clbits = [circuit.find_bit(bit).index for bit in slot.instruction.clbits]
-        stand_in.append(operation, qubits, clbits)
-        if operation.name not in _WAITING:
-            kinds.setdefault(operation.name, operation)
-            durations.setdefault(operation.name, {})[qubits] = InstructionProperties(
-                duration=float(slot.ticks)
-            )
-    if not kinds:
-        return []
-    device = Target(num_qubits=len(used), dt=1.0)
-    for name, operation in kinds.items():
-        device.add_instruction(operation, durations[name])
-    schedule = ASAPScheduleAnalysis if method == "asap" else ALAPScheduleAnalysis
-    passes = PassManager([schedule(target=device), _Recorder()])
-    passes.run(stand_in)
-    recorded = passes.property_set["recorded"]
-    expected = [(i.operation.name, qubits_of(stand_in, i)) for i in stand_in.data]
-    assert [(name, qubits) for name, qubits, _ in recorded] == expected
-    return _aligned([start for _, _, start in recorded], slots, clock)
+    As there, a measurement has its bit from the end on, and other instructions only read bits.
+    """
+    if method == "asap":
+        return _soon(slots, num_wires)
+    # Backwards, each as soon as may be; times until the end of the circuit.
+    free = [0] * num_wires
+    left = []
+    for _, name, qubits, wires, ticks in reversed(slots):
+        begin = max([free[w] for w in wires]) + ticks
+        for w in wires if name == "measure" else qubits:
+            free[w] = begin
+        left.append(begin)
+    total = max(free, default=0)
+    return [total - begin for begin in reversed(left)]
 
 
-def _aligned(starts: Sequence[int], slots: Sequence[_Slot], clock: Clock) -> list[int]:
+def _soon(slots: Sequence[Slot], num_wires: int) -> list[int]:
+    free = [0] * num_wires
+    starts = []
+    for _, name, qubits, wires, ticks in slots:
+        if name == "measure":
+            start = max(max([free[w] for w in qubits]), max([free[w] for w in wires[len(qubits) :]]) - ticks)
+        else:
+            start = max([free[w] for w in wires])
+        for w in wires if name == "measure" else qubits:
+            free[w] = start + ticks
+        starts.append(start)
+    return starts
+
+
+def _aligned(starts: Sequence[int], slots: Sequence[Slot], num_wires: int, clock: Clock) -> list[int]:
     """Move instructions back to the grid of the device, and those after them as far as they must.
 
     As Qiskit's `ConstrainedReschedule` is described. That of qiskit 2.6 has measurements start on the grid of
     gates, whatever their own is.
     """
-    free: dict[Any, int] = {}  # when each qubit and bit is
+    others, acquired = clock.alignment, clock.acquire_alignment
+    steps = {"barrier": 1, "delay": 1, "measure": acquired, "reset": acquired}
+    free = [0] * num_wires
     moved = []
-    for start, slot in zip(starts, slots, strict=True):
-        name = slot.instruction.operation.name
-        step = 1
-        if name not in _WAITING:
-            step = clock.acquire_alignment if name in ("measure", "reset") else clock.alignment
-        wires = (*slot.qubits, *slot.instruction.clbits)
-        start = max(start, *(free.get(wire, 0) for wire in wires))
-        start += -start % step
-        free.update(dict.fromkeys(wires, start + slot.ticks))
+    for start, (_, name, _, wires, ticks) in zip(starts, slots, strict=True):
+        start = max(start, max([free[w] for w in wires]))
+        start += -start % steps.get(name, others)
+        for w in wires:
+            free[w] = start + ticks
         moved.append(start)
     return moved
-
-
-def _stand_in(slot: _Slot) -> Instruction:
-    """Return an operation of the same length; the passes know measurements, resets and gates apart."""
-    name, size = slot.instruction.operation.name, len(slot.qubits)
-    if name == "delay":
-        return Delay(slot.ticks, "dt")
-    if name == "barrier":
-        return Barrier(size)
-    if name in ("measure", "reset"):
-        return Measure() if name == "measure" else Reset()
-    num_clbits = len(slot.instruction.clbits)
-    label = f"{size}_{num_clbits}_{slot.ticks}"
-    return Instruction(label, size, num_clbits, []) if num_clbits else Gate(label, size, [])

@@ -17,10 +17,9 @@ from typing import Final
 import numpy as np
 from attrs import frozen
 from numpy.typing import NDArray
-from qiskit import QuantumCircuit
 from qiskit.transpiler import Target
 
-from .scheduling import Window, qubits_of, used_qubits
+from .scheduling import Outline, Window
 
 #: Windows are not cut into pieces that the pulses of a sequence would fill by more than one part in this many.
 _FILLED: Final = 2
@@ -56,24 +55,23 @@ class Staggering:
         return list(zip(kept, [*kept[1:], window.stop], strict=True))
 
 
-def staggering_of(circuit: QuantumCircuit, target: Target | None, waits: Sequence[Window]) -> Staggering:
+def staggering_of(outline: Outline, target: Target | None, waits: Sequence[Window]) -> Staggering:
     """Return the staggering of the windows in which a circuit's qubits are decoupled."""
-    used = used_qubits(circuit)
-    coupled = _coupled(circuit, target, used)
+    coupled = _coupled(outline, target)
     colors = _coloring(coupled)
     functions = walsh_flips(max(colors.values(), default=0) + 1)
     return Staggering(colors, functions, _cuts(waits, coupled), max(len(f) for f in functions))
 
 
-def _coupled(circuit: QuantumCircuit, target: Target | None, used: Sequence[int]) -> dict[int, set[int]]:
+def _coupled(outline: Outline, target: Target | None) -> dict[int, set[int]]:
     """Return the neighbours in use of each qubit in use: by the device's gates, else by the circuit's."""
     pairs: set[tuple[int, ...]] = set()
     if target is not None:
         for name in target.operation_names:
             pairs.update(q for q in target[name] or () if q is not None and len(q) == 2)
     if not pairs:
-        pairs = {qubits_of(circuit, i) for i in circuit.data if len(i.qubits) == 2}
-    neighbours: dict[int, set[int]] = {q: set() for q in used}
+        pairs = {step.qubits for step in outline.steps if len(step.qubits) == 2}
+    neighbours: dict[int, set[int]] = {q: set() for q in outline.used}
     for a, b in pairs:
         if a in neighbours and b in neighbours:
             neighbours[a].add(b)

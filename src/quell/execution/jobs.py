@@ -164,8 +164,8 @@ class Job(BasePrimitiveJob[PrimitiveResult[Any], JobStatus]):
         """Return the result that the same samples give under other options; nothing is run.
 
         Args:
-            options: A whole options tree, or a dict of what changes: the extrapolators of ZNE, where they are
-                evaluated, and the guard. Everything else shaped what was measured.
+            options: A whole options tree, or a dict of what changes: the extrapolators of ZNE, how one is selected,
+                where they are evaluated, and the guard. Everything else shaped what was measured.
 
         Raises:
             OptionsError: Options are unknown or wrong, or would need another measurement.
@@ -175,7 +175,9 @@ class Job(BasePrimitiveJob[PrimitiveResult[Any], JobStatus]):
         if self._reanalysis is None:
             rule = "has no stage whose analysis could be changed"
             raise UnsupportedError.of([Problem("job", rule, "run an Estimator with ZNE")])
-        self.result()
+        self.wait_for_final_state()
+        if not self._run.is_combinable:
+            self.result()
         change, finish = self._reanalysis(options)
         return finish(self._run.combined(restaged(self.plan(), change)), self._facts())
 

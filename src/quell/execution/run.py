@@ -68,8 +68,9 @@ class Run:
         self._limit = limit
         self._refine = refine
         self._known: dict[Any, Any] = {}
+        self._complete = False
         self._late = False
-        self._started = 0.0
+        self._started = self._ended = 0.0
 
     def execute(self) -> list[Any]:
         """Return what the tasks of the plan combine to.
@@ -80,6 +81,12 @@ class Run:
         """
         self._started = time.monotonic()
         self._log.info(f"started on {self._runner.name}")
+        try:
+            return self._limited()
+        finally:
+            self._ended = time.monotonic()
+
+    def _limited(self) -> list[Any]:
         if self._limit is None:
             return self._run()
         timer = threading.Timer(self._limit, self._stop_late)
@@ -92,8 +99,8 @@ class Run:
 
     @property
     def seconds(self) -> float:
-        """Seconds since it started."""
-        return time.monotonic() - self._started
+        """Seconds since it started, until it ended."""
+        return (self._ended or time.monotonic()) - self._started
 
     def _stop_late(self) -> None:
         self._late = not self.cancelled.is_set()
@@ -115,13 +122,20 @@ class Run:
                 self._learn_anew(missing)
                 continue
             self._known = {**known, **self._exchange.calibrations()}
+            self._complete = True
             combined = combine(self.plan, samples, self._known)
             grown = self._refine(self.plan, combined, self._rng) if self._refine else None
             self._refine = None
             if grown is None:
                 return combined
+            self._complete = False
             self.plan, self.samples = grown, None
             self._log.info(f"a second round: the plan has grown to {cost(grown).shots} shots")
+
+    @property
+    def is_combinable(self) -> bool:
+        """Whether everything is measured that the plan needs."""
+        return self.samples is not None and self._complete
 
     def combined(self, plan: Plan) -> list[Any]:
         """Return what the same samples combine to by other stages; `plan` is the run's but for these."""

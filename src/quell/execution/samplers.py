@@ -30,6 +30,8 @@ class CallableRunner:
     name: str = "callable"
     target: Target | None = None
     checked_target: Target | None = None
+    #: Whether every run gives the same shots again, as far as one can tell.
+    repeats: bool = False
 
     def run(
         self, programs: Sequence[Program], *, seed: int | None, progress: Progress, cancelled: threading.Event
@@ -102,11 +104,21 @@ class SamplerRunner(CallableRunner):
         backend = innermost(sampler)
         target = getattr(backend, "target", None)
         target = target if isinstance(target, Target) else None
-        super().__init__(sampler.run, type(sampler).__name__, target, None if is_aer(backend) else target)
+        checked = None if is_aer(backend) else target
+        super().__init__(
+            sampler.run, type(sampler).__name__, target, checked, _has_fixed_seed(sampler, backend)
+        )
 
     def _results(self, pubs: list[SamplerPub], cancelled: threading.Event) -> Any:
         """Return one result per PUB, None if the job was cancelled before it had any."""
         return result_of(self.function(pubs), cancelled)
+
+
+def _has_fixed_seed(sampler: BaseSamplerV2, backend: Any) -> bool:
+    """Return whether a sampler or what is in it has a number for a seed; generators go on where they were."""
+    options = (getattr(owner, "options", None) for owner in (sampler, backend))
+    seeds = [getattr(sampler, "seed", None), *(getattr(o, "seed_simulator", None) for o in options)]
+    return any(isinstance(seed, (int, np.integer)) for seed in seeds)
 
 
 def _samples_of_pub(result: Any, pub: SamplerPub) -> Samples:

@@ -8,10 +8,10 @@ sigma 0.01 that lie on a line by chance still have sigma 0.01.
 
 from __future__ import annotations
 
-from typing import Final, Protocol
+from typing import Any, Final, Protocol
 
 import numpy as np
-from attrs import field, frozen
+from attrs import field, frozen, validators
 from numpy.polynomial.chebyshev import chebvander
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import chdtrc
@@ -23,6 +23,9 @@ Texts = NDArray[np.object_]
 
 #: Data that a model explains with less than this probability contradict it.
 CONTRADICTED: Final = 1e-3
+#: How the status of a model begins that cannot even be asked, see `attempt`.
+UNUSABLE: Final = "cannot be used: "
+_NOT_FINITE: Final = "the extrapolated value is not finite"
 #: Smallest eigenvalue of a covariance, relative to its trace: a point without error is very precise, not infinitely.
 _FLOOR: Final = 1e-12
 #: Numbers larger than this count as infinite, errors smaller than its inverse as none: their squares are still finite.
@@ -125,7 +128,7 @@ class Curves:
         """Return the fit, with stand-ins where it failed; `status` is what the model has to say."""
         texts = self.status if status is None else np.where(self.status == "", status, self.status)
         finite = np.isfinite(values).all(axis=1) & np.isfinite(responses).all(axis=(1, 2))
-        texts = np.where((texts == "") & ~finite, "the extrapolated value is not finite", texts)
+        texts = np.where((texts == "") & ~finite, _NOT_FINITE, texts)
         failed = texts != ""
         smallest = np.zeros(len(self.factors))
         smallest[0] = 1.0
@@ -138,6 +141,51 @@ class Curves:
             np.where(self.status == "", chi_squares, 0.0),
             texts.astype(object),
         )
+
+
+def attempt(model: Extrapolator, factors: Floats, values: Floats, covariances: Floats, at: Floats) -> Fit:
+    """Fit with a model that anybody wrote; what it raises, or returns in a wrong form, is the status of its curves.
+
+    Arguments and result are those of `Extrapolator.fit`; the model gets copies of the data.
+    """
+    fit: Any = None
+    try:
+        fit = model.fit(factors.copy(), values.copy(), covariances.copy(), at.copy())
+        wrong = "" if isinstance(fit, Fit) else f"it returns a {type(fit).__name__}, not a Fit"
+    except Exception as error:  # of the user's code; the data must not be lost for it
+        wrong = f"it raises {type(error).__name__}: {error}"
+    if isinstance(fit, Fit):
+        shapes = {
+            "values": (len(values), len(at)),
+            "responses": (len(values), len(at), len(factors)),
+            "chi_squares": (len(values),),
+            "status": (len(values),),
+        }
+        found = {name: np.shape(getattr(fit, name)) for name in shapes}
+        wrong = "; ".join(f"{k} have shape {found[k]}, not {v}" for k, v in shapes.items() if found[k] != v)
+    wrong = f"{UNUSABLE}{wrong}" if wrong else ""
+    curves = Curves(
+        factors,
+        np.where(np.isfinite(values), values, 0.0),
+        at,
+        np.broadcast_to(np.eye(len(factors)), covariances.shape),
+        np.ones(len(values), dtype=bool),
+        np.full(len(values), wrong, dtype=object),
+    )
+    if wrong:
+        zeros = np.zeros((len(values), len(at), len(factors)))
+        return curves.fitted(model.name, int(model.num_parameters), zeros[..., 0], zeros, zeros[:, 0, 0])
+    values, responses, squares = (
+        np.asarray(part, dtype=float) for part in (fit.values, fit.responses, fit.chi_squares)
+    )
+    status = np.asarray(fit.status, dtype=object)
+    return curves.fitted(fit.name, fit.num_parameters, values, responses, squares, status)
+
+
+def unusable(fit: Fit) -> str:
+    """Return why a model is of no use whatever the data, empty if it may be of some; a bad fit is no such reason."""
+    broken = all(text.startswith(UNUSABLE) or text == _NOT_FINITE for text in fit.status)
+    return str(fit.status[0]) if len(fit.status) and broken else ""
 
 
 def contradicted(chi_squares: Floats, dof: int) -> NDArray[np.bool_]:
@@ -231,7 +279,7 @@ class Polynomial:
         label: Name, by default "linear" or "polynomial_degree_k"; the argument is `name`.
     """
 
-    degree: int
+    degree: int = field(validator=validators.ge(1))
     label: str | None = field(default=None, alias="name", kw_only=True)
 
     @property

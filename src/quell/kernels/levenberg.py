@@ -1,6 +1,7 @@
 """Levenberg and Marquardt's method for many small least-squares problems at once."""
 
 from __future__ import annotations
+import os
 
 from collections.abc import Callable
 from typing import Final
@@ -14,7 +15,9 @@ Evaluate = Callable[[Floats, NDArray[np.int64]], tuple[Floats, Floats]]
 
 _MAX_ITERATIONS: Final = 100
 #: A step that moves the model by less than this, in standard errors of the data or relative to them, is the last.
-_SMALL_STEP, _SMALL_RELATIVE_STEP = 1e-7, 1e-10
+_SMALL_STEP, _SMALL_RELATIVE_STEP = float(os.environ.get("SM","1e-7")), 1e-10
+import os
+HI,LO,MID=map(float,os.environ.get('G','.75,.25,1').split(','))
 _FIRST_DAMPING, _LEAST_DAMPING, _MOST_DAMPING = 1e-3, 1e-12, 1e12
 
 
@@ -49,10 +52,15 @@ def minimise(
         if not len(active):
             break
         now = parameters[active]
-        step = np.clip(now + _step(residuals[active], jacobian[active], damping[active]), low, high) - now
-        moved = np.linalg.norm(np.matmul(jacobian[active], step[:, :, None])[:, :, 0], axis=1)
+        slopes = _inwards(now, residuals[active], jacobian[active], low, high)
+        step = np.clip(now + _step(residuals[active], slopes, damping[active]), low, high) - now
+        change = np.matmul(jacobian[active], step[:, :, None])[:, :, 0]
+        moved = np.linalg.norm(change, axis=1)
         new_residuals, new_jacobian, new_squares = _evaluated(evaluate, now + step, active)
-        better = new_squares <= squares[active] * (1 + 1e-14) + 1e-15 * scale[active] ** 2
+        noise = 1e-14 * squares[active] + 1e-15 * scale[active] ** 2
+        expected = -(change * (2 * residuals[active] + change)).sum(axis=1)
+        gain = (squares[active] - new_squares + noise) / (np.maximum(expected, 0.0) + noise)
+        better = gain >= 0
         won = active[better]
         parameters[won] += step[better]
         residuals[won], jacobian[won], squares[won] = (
@@ -63,7 +71,8 @@ def minimise(
         # A step is small for the right reason only if damping is not what made it so.
         done = (moved <= small[active]) & (damping[active] <= 1)
         converged[active[done]] = True
-        damping[active] = np.clip(damping[active] * np.where(better, 0.1, 8.0), _LEAST_DAMPING, np.inf)
+        factor = np.select([gain > HI, gain > LO, better], [0.1, MID, 4.0], 8.0)
+        damping[active] = np.clip(damping[active] * factor, _LEAST_DAMPING, np.inf)
         active = active[~done & (damping[active] < _MOST_DAMPING)]
     return parameters, squares, converged
 
@@ -80,6 +89,16 @@ def _evaluated(
         np.where(finite[:, None, None], jacobian, 0.0),
         np.where(finite, squares, np.inf),
     )
+
+
+def _inwards(now: Floats, residuals: Floats, jacobian: Floats, low: float, high: float) -> Floats:
+    """Return the Jacobian without the parameters that are on a bound and would leave it.
+
+    A step that they take part in is not the best one of the others once it is cut off.
+    """
+    gradient = np.matmul(residuals[:, None, :], jacobian)[:, 0, :]
+    stuck = ((now <= low) & (gradient > 0)) | ((now >= high) & (gradient < 0))
+    return np.where(stuck[:, None, :], 0.0, jacobian)
 
 
 def _step(residuals: Floats, jacobian: Floats, damping: Floats) -> Floats:

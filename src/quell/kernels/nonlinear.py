@@ -11,7 +11,7 @@ from itertools import combinations
 from typing import Any, Final
 
 import numpy as np
-from attrs import field, frozen
+from attrs import field, frozen, validators
 from numpy.typing import ArrayLike, NDArray
 
 from .curves import Curves, Fit, Floats, Texts, apply, contradicted, prepared
@@ -43,7 +43,7 @@ class Exponential:
         num_terms: 1 ("exponential") or 2 ("double_exponential").
     """
 
-    num_terms: int = 1
+    num_terms: int = field(default=1, validator=validators.in_((1, 2)))
 
     @property
     def name(self) -> str:
@@ -125,8 +125,8 @@ class Model:
             fit that the data do not contradict.
     """
 
-    function: Callable[..., Any]
-    num_parameters: int
+    function: Callable[..., Any] = field(validator=validators.is_callable())
+    num_parameters: int = field(validator=[validators.instance_of(int), validators.ge(1)])
     label: str | None = field(default=None, alias="name")
     start: Start | None = None
 

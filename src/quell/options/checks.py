@@ -200,6 +200,9 @@ def models(value: Any) -> Any:
     raise ValueError(f"must be a sequence of layers with their noise, or None, not {reprlib.repr(value)}")
 
 
+_AS_MODEL: Final = "a function becomes an extrapolator by quell.extrapolators.Model(function, num_parameters)"
+
+
 def extrapolators(*names: str) -> Check:
     """Return a check for extrapolators: one of `names` or an object, kept as it is, or a sequence, as a tuple.
 
@@ -208,15 +211,15 @@ def extrapolators(*names: str) -> Check:
     by_name = choice(*names)
 
     def one(value: Any) -> Any:
-        if not is_extrapolator(value):
-            return by_name(value)
-        if value.name in names:
-            raise ValueError(f"has an object called {value.name!r}, which is a name of quell's", "rename it")
-        return value
+        if is_extrapolator(value):
+            return value
+        if callable(value):
+            raise ValueError(f"must be a name or an extrapolator, not {reprlib.repr(value)}", _AS_MODEL)
+        return by_name(value)
 
     def check(value: Any) -> Any:
         value = plain(value)
-        if isinstance(value, str) or is_extrapolator(value):
+        if isinstance(value, str) or is_extrapolator(value) or callable(value):
             return one(value)
         try:
             items = tuple(_items(value))
@@ -224,9 +227,7 @@ def extrapolators(*names: str) -> Check:
             items = ()
         if not items:
             rule = f"must be a name, an extrapolator or a list of them, not {reprlib.repr(value)}"
-            raise ValueError(
-                rule, "a function becomes one by quell.extrapolators.Model(function, num_parameters)"
-            )
+            raise ValueError(rule, _AS_MODEL)
         found = tuple(one(plain(item)) for item in items)
         called = [getattr(item, "name", item) for item in found]
         if len(set(called)) < len(called):

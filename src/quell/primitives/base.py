@@ -131,8 +131,8 @@ class Primitive(Generic[Options]):
         conditions: Any = (resolved.execution, resolved.decoupling)
         if isinstance(runner, BackendRunner):
             conditions = (*conditions, dict(runner.backend.options.items()))
-            if runner.fixed_seed(seed) is not None:
-                max_age = 0.0  # every job gets the same shots: data would repeat those of the calibration
+        if repeats_shots(runner, seed):
+            max_age = 0.0  # every job gets the same shots: data would repeat those of the calibration
 
         def finishing(results: Results) -> Finish:
             return lambda combined, facts: PrimitiveResult(results(combined), metadata={**common, **facts})
@@ -173,6 +173,13 @@ class Primitive(Generic[Options]):
         job = make(None)
         job.start()
         return job
+
+
+def repeats_shots(runner: Runner, seed: int | None) -> bool:
+    """Return whether jobs with the same `seed` or none get the same shots, because the device's seed is fixed."""
+    if isinstance(runner, BackendRunner):
+        return runner.fixed_seed(seed) is not None
+    return bool(getattr(runner, "repeats", False))
 
 
 def coerced(

@@ -28,7 +28,7 @@ from ..rounds import Round, grown, pilot_shots, second_round
 from ..stages.estimate import Estimate
 from ..stages.zne import Extrapolation, Zne
 from .base import Primitive, Results, check_all, coerced
-from .extrapolated import EstimatorPubResult, reanalyzed, zne_metadata
+from .extrapolated import EstimatorPubResult, extrapolator_problems, reanalyzed, zne_metadata
 from .inputs import check_parameter_values, check_target, measuring, without_final_measurements
 
 
@@ -88,6 +88,13 @@ class Estimator(Primitive[EstimatorOptions], BaseEstimatorV2):
         )
         resolved, runner, of_options = self._resolve([pub for _, pub in given], problems)
         checked = [_Checked.of(pub, path, resolved, runner) for path, pub in given]
+        repeats = bool(getattr(runner, "repeats", False))
+        if resolved is not None:
+            of_options += extrapolator_problems(resolved.zne)
+            if resolved.precision_target == "mitigated" and repeats:
+                rule = f"takes a second round, which would repeat shots of the first: {runner.name} has a fixed seed"
+                fix = "give it none, or a numpy.random.Generator"
+                of_options.append(Problem("options.execution.precision_target", rule, fix))
         check_all([*problems, *found, *(p for c in checked for p in c.problems)], of_options)
         requests = [_request(c, resolved, runner) for c in checked]
         lower = lower_stages(resolved, runner.target)
@@ -100,7 +107,7 @@ class Estimator(Primitive[EstimatorOptions], BaseEstimatorV2):
 
         def results(options: ResolvedEstimator) -> Results:
             return lambda estimates: [
-                _pub_result(r, e, options) for r, e in zip(requests, estimates, strict=True)
+                _pub_result(r, e, options, repeats) for r, e in zip(requests, estimates, strict=True)
             ]
 
         def refine(plan: Plan, estimates: list[Estimate], rng: np.random.Generator) -> Plan | None:
@@ -238,17 +245,26 @@ def _request(checked: _Checked, options: ResolvedEstimator, runner: Runner) -> _
 
 def _second_round(request: _Request, estimate: Estimate, options: ResolvedEstimator) -> Round | None:
     """Return what a PUB lacks after its first round for its precision after mitigation, None if nothing."""
+    twirling, learning = options.twirling, options.measure_noise_learning
+    numbers = (learning.num_randomizations, learning.shots_per_randomization)
     return second_round(
         estimate,
         request.shots,
         request.precision,
-        randomized=options.twirling.enabled,
-        neyman=options.zne is not None and options.zne.shot_allocation == "neyman",
+        randomized=twirling.enabled,
+        neyman=options.zne is not None
+        and options.zne.shot_allocation == "neyman"
+        and twirling.shots_per_randomization == "auto",
+        fixed_members=twirling.enabled and twirling.num_randomizations != "auto",
+        fixed_each=twirling.enabled and twirling.shots_per_randomization != "auto",
+        fixed_calibration=learning.total_shots != "auto" or "auto" not in numbers,
         most=MAX_SHOTS,
     )
 
 
-def _pub_result(request: _Request, estimate: Estimate, options: ResolvedEstimator) -> PubResult:
+def _pub_result(
+    request: _Request, estimate: Estimate, options: ResolvedEstimator, repeats: bool
+) -> PubResult:
     shape = request.pub.shape
     zne: Extrapolation | None = estimate.details.get("zne")
     errors = np.sqrt(estimate.variance)
@@ -271,13 +287,20 @@ def _pub_result(request: _Request, estimate: Estimate, options: ResolvedEstimato
         "executed_shots": estimate.details["executed_shots"],
         "circuit_metadata": request.pub.circuit.metadata,
         "num_randomizations": request.shots.num_randomizations if twirled else 1,
-        "shots_per_randomization": request.shots.shots_per_randomization,
         "resilience": {
             key: estimate.details[key]
             for key in ("readout_damping", "calibration_shots", "readout_signal_lost")
             if key in estimate.details
         },
     }
+    if options.precision_target == "mitigated":  # what was asked for is a precision
+        metadata["shots"] = estimate.details["executed_shots"]
+        metadata["first_round"] = {
+            "shots": request.requested_shots,
+            "num_randomizations": metadata.pop("num_randomizations"),
+        }
+    elif zne is None:  # else every noise factor has its own
+        metadata["shots_per_randomization"] = request.shots.shots_per_randomization
     warnings = []
     if zne is not None and options.zne is not None:
         metadata["resilience"]["zne"] = zne_metadata(zne, options.zne, estimate.terms.settings)
@@ -286,6 +309,10 @@ def _pub_result(request: _Request, estimate: Estimate, options: ResolvedEstimato
             warnings.append(
                 f"{failed} of {zne.status.size} values could not be extrapolated, see data.status"
             )
+    if repeats and (twirled or zne is not None):
+        warnings.append(
+            "the sampler has a fixed seed: circuits may share their shots, and error bars be too small"
+        )
     if twirled and estimate.details.get("single_randomization"):
         warnings.append("one randomization: the error bar is shot noise only")
     if "readout_signal_lost" in estimate.details:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import reprlib
 from typing import Any, Final
 
+import numpy as np
 from attrs import evolve
 from qiskit.primitives import PubResult
 
 from ..circuits.observables import Settings, term_labels
 from ..errors import OptionsError, Problem
+from ..kernels.curves import attempt, unusable
 from ..options import EstimatorOptions, ResolvedEstimator, effective, finalize
 from ..options.group import same
 from ..options.resolved import ResolvedZne
@@ -36,6 +38,22 @@ class EstimatorPubResult(PubResult):
         from ..plots import zne
 
         return zne(self, index, ax=ax)
+
+
+def extrapolator_problems(zne: ResolvedZne | None) -> list[Problem]:
+    """Return what is wrong with the user's own extrapolators, from having them fit something."""
+    problems = []
+    for model in () if zne is None else zne.extrapolators:
+        if zne is None or isinstance(model, str):
+            continue
+        factors = np.array(sorted(zne.noise_factors))
+        values = np.exp(-np.outer([0.05, 0.1, 0.2], factors))
+        covariances = np.broadcast_to(1e-4 * np.eye(len(factors)), (3, len(factors), len(factors)))
+        fit = attempt(model, factors, values, covariances, np.array([0.0, *zne.extrapolated_noise_factors]))
+        if reason := unusable(fit):
+            rule = f"has {model.name!r}, which {reason}"
+            problems.append(Problem("options.resilience.zne.extrapolator", rule, "see quell.extrapolators"))
+    return problems
 
 
 #: Options that act on kept data alone, and those that neither shape the data nor their analysis.
@@ -75,7 +93,9 @@ def reanalyzed(asked: EstimatorOptions, resolved: ResolvedEstimator, options: An
         and not row.why.startswith("not used")
         and not same(row.value, before[path].value)
     )
-    return evolve(resolved, zne=finalize(wanted).zne)
+    zne = finalize(wanted).zne
+    OptionsError.check(extrapolator_problems(zne))
+    return evolve(resolved, zne=zne)
 
 
 def zne_metadata(found: Extrapolation, options: ResolvedZne, settings: Settings) -> dict[str, Any]:
@@ -92,6 +112,7 @@ def zne_metadata(found: Extrapolation, options: ResolvedZne, settings: Settings)
         "guard": options.guard,
         "shot_allocation": options.shot_allocation,
         "shots": list(found.shots),
+        "random_subsets": list(found.subsets),
         "unguarded": {"evs": found.unguarded[0].tolist(), "stds": found.unguarded[1].tolist()},
     }
 

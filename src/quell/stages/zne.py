@@ -25,7 +25,7 @@ from ..circuits.ensemble import Ensemble
 from ..circuits.folding import Foldable, Folding
 from ..circuits.observables import expand_projectors
 from ..errors import Problem, UnsupportedError
-from ..kernels.curves import Extrapolator, Fallback, Fit, Polynomial, Richardson
+from ..kernels.curves import Extrapolator, Fallback, Fit, Polynomial, Richardson, attempt
 from ..kernels.selection import Selection, choose, helps, kept_variance
 from .base import Stage
 from .estimate import Estimate, Terms
@@ -77,6 +77,7 @@ class Extrapolation:
         contributions: Share of each noise factor in the variance of the extrapolated values, in the same unit, float64
             ``(*pub_shape, F)``.
         shots: Shots of each noise factor.
+        subsets: Random subsets of gates that were folded for each noise factor; 1 where nothing is random.
     """
 
     noise_factors: Floats
@@ -93,6 +94,7 @@ class Extrapolation:
     unguarded: Floats
     contributions: Floats
     shots: tuple[int, ...]
+    subsets: tuple[int, ...]
 
 
 @frozen
@@ -195,7 +197,7 @@ class Zne(Stage[Ensemble, Ensemble, Estimate, Estimate]):
         flat = [e if len(e.terms.values) == 1 else e.reduced() for e in points]
         data = _Data(np.array(residue.achieved), tuple(flat))
         fits = [
-            model.fit(data.factors, data.values, data.covariances, self._points)
+            attempt(model, data.factors, data.values, data.covariances, self._points)
             for model in self.extrapolators
         ]
         chosen, _ = choose(fits, data.covariances, 0, self.selection)
@@ -229,6 +231,7 @@ class Zne(Stage[Ensemble, Ensemble, Estimate, Estimate]):
                 unguarded=unguarded,
                 contributions=data.contributions(response),
                 shots=tuple(int(e.details.get("executed_shots", 0)) for e in flat),
+                subsets=tuple(n if own else 1 for n, own in zip(residue.members, residue.owner, strict=True)),
             ),
         }
         return evolve(estimate, details=details)
@@ -392,7 +395,9 @@ def _guarded(data: _Data, estimate: Estimate, response: Floats, status: Texts) -
         raw.value, raw.variance, estimate.value, estimate.variance, difference.variance
     )
     texts = status.copy()
-    kept = ~better & ~failed(status)
+    # Where both are the same (an identity, the model "fallback") there is nothing to decide.
+    different = (raw.value != estimate.value) | (raw.variance != estimate.variance)
+    kept = ~better & ~failed(status) & different
     for index in np.ndindex(kept.shape):
         if kept[index]:
             texts[index] = (
