@@ -208,7 +208,10 @@ def covered(row: Row, count: int) -> None:
         f"\n{name_of(row)}: bias {np.round(scores.mean(axis=0), 2)} spread {np.round(scores.std(axis=0), 2)} "
         f"measured values kept {np.round((status != '').mean(axis=0), 3)}"
     )
-    check_coverage(values, errors, truth)
+    # Where hardly any curve has signal enough to be fitted, error bars also hold what a line would change.
+    fitted = (status != "").mean(axis=0) < 0.5
+    check_coverage(values[:, fitted], errors[:, fitted], truth[fitted])
+    check_coverage(values[:, ~fitted], errors[:, ~fitted], truth[~fitted], most=0.995)
 
 
 @pytest.mark.parametrize("row", SAMPLE, ids=name_of)

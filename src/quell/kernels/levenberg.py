@@ -1,7 +1,6 @@
 """Levenberg and Marquardt's method for many small least-squares problems at once."""
 
 from __future__ import annotations
-import os
 
 from collections.abc import Callable
 from typing import Final
@@ -15,10 +14,10 @@ Evaluate = Callable[[Floats, NDArray[np.int64]], tuple[Floats, Floats]]
 
 _MAX_ITERATIONS: Final = 100
 #: A step that moves the model by less than this, in standard errors of the data or relative to them, is the last.
-_SMALL_STEP, _SMALL_RELATIVE_STEP = float(os.environ.get("SM","1e-7")), 1e-10
-import os
-HI,LO,MID=map(float,os.environ.get('G','.75,.25,1').split(','))
+_SMALL_STEP, _SMALL_RELATIVE_STEP = 1e-6, 1e-10
 _FIRST_DAMPING, _LEAST_DAMPING, _MOST_DAMPING = 1e-3, 1e-12, 1e12
+#: How much of the expected decrease a step must bring for less damping, and for no more than before.
+_GOOD_GAIN, _FAIR_GAIN = 0.75, 0.25
 
 
 def minimise(
@@ -57,9 +56,9 @@ def minimise(
         change = np.matmul(jacobian[active], step[:, :, None])[:, :, 0]
         moved = np.linalg.norm(change, axis=1)
         new_residuals, new_jacobian, new_squares = _evaluated(evaluate, now + step, active)
-        noise = 1e-14 * squares[active] + 1e-15 * scale[active] ** 2
-        expected = -(change * (2 * residuals[active] + change)).sum(axis=1)
-        gain = (squares[active] - new_squares + noise) / (np.maximum(expected, 0.0) + noise)
+        noise = 1e-14 * squares[active] + 1e-15 * scale[active] ** 2  # of rounding
+        expected = np.maximum(-(change * (2 * residuals[active] + change)).sum(axis=1), 0.0)
+        gain = (squares[active] - new_squares + noise) / np.maximum(expected + noise, 1e-300)
         better = gain >= 0
         won = active[better]
         parameters[won] += step[better]
@@ -71,7 +70,8 @@ def minimise(
         # A step is small for the right reason only if damping is not what made it so.
         done = (moved <= small[active]) & (damping[active] <= 1)
         converged[active[done]] = True
-        factor = np.select([gain > HI, gain > LO, better], [0.1, MID, 4.0], 8.0)
+        # Where the model bends, undamped steps go back and forth across the minimum without coming closer.
+        factor = np.select([gain > _GOOD_GAIN, gain > _FAIR_GAIN, better], [0.1, 1.0, 4.0], 8.0)
         damping[active] = np.clip(damping[active] * factor, _LEAST_DAMPING, np.inf)
         active = active[~done & (damping[active] < _MOST_DAMPING)]
     return parameters, squares, converged

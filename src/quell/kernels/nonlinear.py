@@ -68,7 +68,8 @@ class Exponential:
 
         def columns(rates: Floats, rows: NDArray[np.int64]) -> tuple[Floats, Floats]:
             decays = np.exp(-x[None, :, None] * rates[:, None, :])
-            return curves.whiten[rows] @ decays, curves.whiten[rows] @ (-x[:, None] * decays)
+            whiten = curves.whiten[rows]
+            return whiten @ decays, whiten @ (-x[:, None] * decays)
 
         def evaluate(rates: Floats, rows: NDArray[np.int64]) -> tuple[Floats, Floats]:
             decays, slopes = columns(rates, rows)
@@ -356,19 +357,17 @@ def _pair_starts(curves: Curves, x: Floats, grid: Floats) -> Iterator[Floats]:
     decays = curves.whiten @ np.exp(-x[:, None] * grid)
     decays /= np.linalg.norm(decays, axis=1)[:, None, :]
     overlap = np.matmul(curves.whitened[:, None, :], decays)[:, 0, :]
+    explained = []
+    for i in range(len(grid) - 1):
+        cosine = np.matmul(decays[:, None, :, i], decays[:, :, i + 1 :])[:, 0, :]
+        first, second = overlap[:, i, None], overlap[:, i + 1 :]
+        sine = np.maximum(1 - cosine**2, 1e-9)
+        explained.append((first**2 + second**2 - 2 * cosine * first * second) / sine)
+    every, pairs = np.concatenate(explained, axis=1), np.array(list(combinations(range(len(grid)), 2)))
     # Neighbours on the grid may run into each other and stay together; then others are tried that are farther apart.
     for apart in (1, 5, 9, 13):
-        best, pairs = np.full(len(decays), -np.inf), np.zeros((len(decays), 2))
-        for i, j in combinations(range(len(grid)), 2):
-            if j - i < apart:
-                continue
-            cosine = (decays[:, :, i] * decays[:, :, j]).sum(axis=1)
-            first, second = overlap[:, i], overlap[:, j]
-            sine = np.maximum(1 - cosine**2, 1e-9)
-            explained = (first**2 + second**2 - 2 * cosine * first * second) / sine
-            better = explained > best
-            best[better], pairs[better] = explained[better], (grid[i], grid[j])
-        yield pairs
+        far = pairs[:, 1] - pairs[:, 0] >= apart
+        yield grid[pairs[far][np.argmax(every[:, far], axis=1)]]
 
 
 def _derivatives(values_at: Callable[[Floats, Floats], Floats], parameters: Floats, points: Floats) -> Floats:
