@@ -16,8 +16,9 @@ from numpy.typing import NDArray
 from .build import Shots
 from .plans import Node, Plan
 from .stages.estimate import Estimate
+from .stages.extrapolation import Extrapolation
 from .stages.pool import Pool
-from .stages.zne import Extrapolation, Zne, ZneResidue
+from .stages.zne import Zne, ZneResidue
 
 #: Shots of the first round, relative to what a value of unit variance takes without mitigation.
 PILOT: Final = 0.25

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
+
 import numpy as np
 import pytest
 from qiskit import ClassicalRegister, QuantumCircuit, QuantumRegister, transpile
-from qiskit.circuit import Delay, Measure, Parameter, Reset
+from qiskit.circuit import Delay, Instruction, Measure, Parameter, Reset
 from qiskit.circuit.library import (
     CXGate,
     CZGate,
@@ -23,7 +25,7 @@ from qiskit.circuit.library import (
 )
 from qiskit.providers.fake_provider import GenericBackendV2
 from qiskit.quantum_info import Operator
-from qiskit.transpiler import InstructionProperties, PassManager, Target
+from qiskit.transpiler import AnalysisPass, InstructionProperties, PassManager, Target
 from qiskit.transpiler.passes import (
     ALAPScheduleAnalysis,
     ASAPScheduleAnalysis,
@@ -35,6 +37,7 @@ from qiskit_aer import AerSimulator
 from quell.circuits.decoupling import Decoupling, decoupled, decoupling_problems
 from quell.circuits.gatesets import GATE_SETS
 from quell.circuits.pulses import pulse_gates
+from quell.circuits.scheduling import Clock, outline_of, slots_of, start_times
 from quell.circuits.staggering import walsh_flips
 from quell.errors import OptionsError, UnsupportedError
 from quell.testing import NoisyDevice
@@ -130,6 +133,115 @@ def test_equal_to_the_pass_of_qiskit_where_that_applies(seed, method, slack):
     found = decoupled(circuit, Decoupling("XX", slack, method), TEE)
     assert lines(found) == lines(expected)
     assert found.count_ops()["x"] > 6
+
+
+class Recorder(AnalysisPass):
+    """Keeps start times in order of the circuit, in which nodes are numbered."""
+
+    def run(self, dag):
+        start = self.property_set["node_start_time"]
+        self.property_set["recorded"] = [(node.name, int(start[node])) for node in dag.op_nodes()]
+
+
+def anything(seed, depth=60):
+    """Gates, measurements into few bits, resets, delays and barriers; some qubits may only wait."""
+    rng = np.random.default_rng(seed)
+    circuit = QuantumCircuit(5, 2)
+    active = rng.permutation(5)[: rng.integers(2, 6)]
+    pairs = [pair for pair in TEE["cx"] if set(pair) <= set(active)]
+    for kind in rng.integers(9, size=depth):
+        q, idle = int(rng.choice(active)), int(rng.integers(5))
+        if kind < 2:
+            circuit.sx(q)
+        elif kind == 2:
+            circuit.rz(1.0, q)
+        elif kind < 5 and pairs:
+            circuit.cx(*pairs[rng.integers(len(pairs))])
+        elif kind == 5:
+            circuit.delay(int(rng.integers(1, 3000)), idle)
+        elif kind == 6:
+            circuit.barrier(*map(int, rng.permutation(5)[: rng.integers(1, 5)]))
+        elif kind == 7:
+            circuit.measure(q, int(rng.integers(2)))
+        else:
+            circuit.reset(q)
+    return circuit
+
+
+@pytest.mark.parametrize("method", ["alap", "asap"])
+def test_start_times_are_those_of_the_passes_of_qiskit(method):
+    schedule = {"alap": ALAPScheduleAnalysis, "asap": ASAPScheduleAnalysis}[method]
+    probe, target = Instruction("probe", 1, 1, []), deepcopy(TEE)
+    target.add_instruction(probe, {(q,): InstructionProperties(duration=3e-7) for q in range(5)})
+    for seed in range(40):
+        circuit = anything(seed)
+        if seed % 2:  # what has bits is not always a measurement
+            circuit.append(probe, [seed % 5], [0])
+            circuit.compose(anything(seed + 40, 20), inplace=True)
+        passes = PassManager([schedule(target=target), Recorder()])
+        passes.run(circuit)
+        slots = slots_of(outline_of(circuit), Clock(target))
+        starts = start_times(slots, circuit.num_qubits + circuit.num_clbits, method)
+        found = list(zip([slot.name for slot in slots], starts, strict=True))
+        assert found == passes.property_set["recorded"]
+        assert len(set(starts)) > 10
+
+
+def when(circuit, clock):
+    """Return (name, qubits, starts) of each instruction, with a start for each qubit: when that is free."""
+    free, found = dict.fromkeys(range(circuit.num_qubits), 0), []
+    for instruction in circuit.data:
+        name, qubits = instruction.name, [circuit.find_bit(bit).index for bit in instruction.qubits]
+        ticks = 0
+        if name == "delay":
+            ticks = clock.length(instruction.operation)
+        elif name != "barrier":
+            ticks = clock.ticks(name, tuple(qubits))
+        found.append((name, qubits, [free[q] for q in qubits]))
+        free.update(dict.fromkeys(qubits, max(free[q] for q in qubits) + ticks))
+    return found
+
+
+@pytest.mark.parametrize("sequence", SEQUENCES)
+@pytest.mark.parametrize("method", ["alap", "asap"])
+def test_gates_find_all_their_qubits_free_at_the_same_time(sequence, method):
+    for seed in range(12):
+        circuit = anything(seed)
+        found = decoupled(circuit, Decoupling(sequence, "middle", method), TEE)
+        grid = Clock(TEE).alignment
+        for name, _, starts in when(found, Clock(TEE)):
+            if name not in ("barrier", "delay", "measure", "reset", "rz"):
+                assert len(set(starts)) == 1
+                assert starts[0] % grid == 0
+
+
+@pytest.mark.parametrize("method", ["alap", "asap"])
+def test_barriers_that_meet_on_an_unused_qubit_keep_their_order(method):
+    circuit = QuantumCircuit(3)
+    circuit.sx(0)
+    circuit.delay(1000, 0)
+    circuit.sx(0)
+    circuit.barrier(0, 2)
+    circuit.barrier(2, 1)
+    circuit.sx(1)
+    circuit.cz(0, 1)
+    found = decoupled(circuit, Decoupling("XX", "middle", method), device())
+    assert when(found, Clock(device()))[-1] == ("cz", [0, 1], [1150, 1150])
+    assert [s for name, q, s in when(found, Clock(device())) if (name, q) == ("sx", [1])] == [[1100]]
+    assert all(name == "barrier" for name, _ in lines(found)[2])
+
+
+def test_barriers_wait_for_delays_of_unused_qubits():
+    circuit = QuantumCircuit(3)
+    circuit.sx([0, 1])
+    circuit.delay(2000, 2)
+    circuit.barrier(1, 2)
+    circuit.sx(1)
+    circuit.cz(0, 1)
+    found = decoupled(circuit, Decoupling("XX", scheduling_method="asap"), device())
+    assert when(found, Clock(device()))[-1] == ("cz", [0, 1], [2050, 2050])
+    assert lines(found)[2] == [("delay", 2000), ("barrier", None)]
+    assert found.count_ops()["x"] == 4
 
 
 @pytest.mark.parametrize("sequence", SEQUENCES)

@@ -2,7 +2,7 @@ import time
 
 import numpy as np
 import pytest
-from scipy.optimize import curve_fit
+from scipy.optimize import curve_fit, nnls
 from scipy.stats import binom
 
 from quell.errors import InputError, OptionsError
@@ -16,6 +16,7 @@ from quell.kernels.extrapolation import (
     Richardson,
     extrapolator,
 )
+from quell.kernels.levenberg import minimise
 
 AT = np.array([0.0, 1.0, 2.5])
 
@@ -394,6 +395,36 @@ def test_two_equal_decays_are_not_determined():
     fit = Exponential(2).fit(x, decay(x[None], 0.8, 0.2), independent(1e-3, 1, 6), [0.0])
     assert fit.status[0] == "the data do not determine the parameters"
     assert stands_in(fit, 0, decay(1.0, 0.8, 0.2))
+
+
+def test_searches_end_where_the_data_do_not_determine_a_second_decay():
+    # Noise on one decay: the best second one has an arbitrary rate, is equal to the first, or is out of bounds.
+    # Measured: 2 of these 10 000 do not end; where damping ignores how much a step brings it is one in 50.
+    rng, x, curves = np.random.default_rng(0), np.arange(1.0, 6), 2_000
+    sigma = 0.01 * np.linspace(1, 1.5, 5)
+    values = decay(x, rng.uniform(0.2, 1, (curves, 1)), rng.uniform(0.02, 0.3, (curves, 1)))
+    values += sigma * rng.normal(size=values.shape)
+    covariances = np.broadcast_to(np.diag(sigma**2), (curves, 5, 5))
+    fit = Exponential(2).fit(x, values, covariances, [0.0])
+    assert (fit.status == "the fit did not converge").sum() <= 5
+    assert (fit.status == "the data do not determine the parameters").mean() > 0.85
+
+
+def test_a_parameter_on_its_bound_does_not_keep_the_others_from_their_best():
+    rng = np.random.default_rng(12)
+    matrices, data = rng.normal(size=(200, 6, 3)), rng.normal(size=(200, 6))
+    matrices[:, :, 2] += 3 * matrices[:, :, 0]  # what makes a step that is cut off a bad one
+
+    def evaluate(parameters, rows):
+        return np.einsum("nfp,np->nf", matrices[rows], parameters) - data[rows], matrices[rows]
+
+    parameters, squares, converged = minimise(
+        evaluate, np.ones((200, 3)), np.linalg.norm(data, axis=1), low=0.0
+    )
+    best = [nnls(*problem) for problem in zip(matrices, data, strict=True)]
+    assert converged.all()
+    assert parameters == pytest.approx(np.array([row for row, _ in best]), abs=1e-5)
+    assert squares == pytest.approx(np.array([norm for _, norm in best]) ** 2, abs=1e-9)
 
 
 def test_users_functions_that_misbehave():

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from qiskit import QuantumCircuit
 from qiskit.circuit import Parameter
+from qiskit.circuit.library import U1Gate, U3Gate
 from qiskit.primitives import StatevectorSampler
 from qiskit.quantum_info import Statevector
 from qiskit_aer import AerSimulator
@@ -185,3 +186,30 @@ def test_what_cannot_be_scheduled_is_refused_before_anything_runs():
         circuit.x(1)
     with pytest.raises(UnsupportedError, match="control flow"):
         plan_of(Measure(), DECOUPLE, ensemble=ensemble_of(circuit, "IIIZI", target=TARGET))
+
+
+def test_planning_does_not_write_circuits(monkeypatch):
+    def refuse(program):
+        raise AssertionError("written")
+
+    monkeypatch.setattr("quell.stages.decouple.ParametricForm", refuse)
+    assert program_of(plan_of(TWIRL, Measure(), DECOUPLE)).decoupling == DECOUPLE.decoupling
+
+
+def test_only_gates_that_are_written_need_a_duration():
+    """Twirled gates could be u2 too where their angle is pi / 2, but only then are."""
+    given = tuple((name, None, 1e-7) for name in ("u1", "u3", "cx", "measure"))
+    for angle, refused in ((0.3, False), (np.pi / 2, True)):
+        circuit = QuantumCircuit(2)
+        circuit.append(U1Gate(0.2), [0])
+        circuit.append(U3Gate(angle, 0.1, 0.2), [0])
+        circuit.cx(0, 1)
+        ensemble = ensemble_of(circuit, "ZZ", shots=64)
+        stages = (TWIRL, Measure(), Decouple("XX", instruction_durations=given))
+        if refused:
+            with pytest.raises(UnsupportedError, match="u2 on 0"):
+                plan_of(*stages, ensemble=ensemble)
+        else:
+            names = ParametricForm(program_of(plan_of(*stages, ensemble=ensemble))).circuit.count_ops()
+            assert "u2" not in names
+            assert "u3" in names

@@ -146,21 +146,24 @@ class Outline:
     flow: tuple[str, ...]
 
     @cached_property
-    def used(self) -> list[int]:
-        """The qubits that something is done to, ascending; waiting and barriers are nothing."""
-        return sorted({q for name, qubits, _ in self.steps if name not in _WAITING for q in qubits})
+    def _kinds(self) -> dict[tuple[str, tuple[int, ...]], None]:
+        return dict.fromkeys([(name, qubits) for name, qubits, _ in self.steps])
 
     @cached_property
-    def timed(self) -> dict[tuple[str, tuple[int, ...]], None]:
-        """Names and qubits of all that needs a duration: what is neither waiting nor control flow."""
-        seen = dict.fromkeys((name, qubits) for name, qubits, _ in self.steps)
+    def used(self) -> list[int]:
+        """The qubits that something is done to, ascending; waiting and barriers are nothing."""
+        return sorted({q for name, qubits in self._kinds if name not in _WAITING for q in qubits})
+
+    @cached_property
+    def timed(self) -> list[tuple[str, tuple[int, ...]]]:
+        """Names and qubits of all that needs a duration, each once: what neither waits nor is control flow."""
         none = _WAITING.union(self.flow)
-        return {(name, qubits): None for name, qubits in seen if qubits and name not in none}
+        return [(name, qubits) for name, qubits in self._kinds if qubits and name not in none]
 
     @property
     def written(self) -> set[str]:
         """Names of what is done to single qubits."""
-        return {name for name, qubits, _ in self.steps if len(qubits) == 1}
+        return {name for name, qubits in self._kinds if len(qubits) == 1}
 
 
 def outline_of(
@@ -263,34 +266,20 @@ def slots_of(outline: Outline, clock: Clock) -> list[Slot]:
 def start_times(slots: Sequence[Slot], num_wires: int, method: str) -> list[int]:
     """Return the start of each slot, ticks: that of Qiskit's `ALAPScheduleAnalysis` or `ASAPScheduleAnalysis`.
 
-    As there, a measurement has its bit from the end on, and other instructions only read bits.
+    As there, a bit is taken by measurements only; other instructions wait for it.
     """
-    if method == "asap":
-        return _soon(slots, num_wires)
-    # Backwards, each as soon as may be; times until the end of the circuit.
+    late = method != "asap"
     free = [0] * num_wires
-    left = []
-    for _, name, qubits, wires, ticks in reversed(slots):
-        begin = max([free[w] for w in wires]) + ticks
+    ends = []
+    for _, name, qubits, wires, ticks in reversed(slots) if late else slots:
+        end = max([free[w] for w in wires]) + ticks
         for w in wires if name == "measure" else qubits:
-            free[w] = begin
-        left.append(begin)
-    total = max(free, default=0)
-    return [total - begin for begin in reversed(left)]
-
-
-def _soon(slots: Sequence[Slot], num_wires: int) -> list[int]:
-    free = [0] * num_wires
-    starts = []
-    for _, name, qubits, wires, ticks in slots:
-        if name == "measure":
-            start = max(max([free[w] for w in qubits]), max([free[w] for w in wires[len(qubits) :]]) - ticks)
-        else:
-            start = max([free[w] for w in wires])
-        for w in wires if name == "measure" else qubits:
-            free[w] = start + ticks
-        starts.append(start)
-    return starts
+            free[w] = end
+        ends.append(end)
+    if not late:
+        return [end - slot.ticks for end, slot in zip(ends, slots, strict=True)]
+    total = max(free, default=0)  # these ends are starts, told from the end of the circuit
+    return [total - end for end in reversed(ends)]
 
 
 def _aligned(starts: Sequence[int], slots: Sequence[Slot], num_wires: int, clock: Clock) -> list[int]:

@@ -16,8 +16,8 @@ _MAX_ITERATIONS: Final = 100
 #: A step that moves the model by less than this, in standard errors of the data or relative to them, is the last.
 _SMALL_STEP, _SMALL_RELATIVE_STEP = 1e-6, 1e-10
 _FIRST_DAMPING, _LEAST_DAMPING, _MOST_DAMPING = 1e-3, 1e-12, 1e12
-#: How much of the expected decrease a step must bring for less damping, and for no more than before.
-_GOOD_GAIN, _FAIR_GAIN = 0.75, 0.25
+#: The part of the expected decrease that a step must bring to be damped less from then on, or not more.
+_GOOD, _FAIR = 0.75, 0.25
 
 
 def minimise(
@@ -58,8 +58,8 @@ def minimise(
         new_residuals, new_jacobian, new_squares = _evaluated(evaluate, now + step, active)
         noise = 1e-14 * squares[active] + 1e-15 * scale[active] ** 2  # of rounding
         expected = np.maximum(-(change * (2 * residuals[active] + change)).sum(axis=1), 0.0)
-        gain = (squares[active] - new_squares + noise) / np.maximum(expected + noise, 1e-300)
-        better = gain >= 0
+        lost, hoped = squares[active] - new_squares + noise, expected + noise
+        better = lost >= 0
         won = active[better]
         parameters[won] += step[better]
         residuals[won], jacobian[won], squares[won] = (
@@ -71,7 +71,7 @@ def minimise(
         done = (moved <= small[active]) & (damping[active] <= 1)
         converged[active[done]] = True
         # Where the model bends, undamped steps go back and forth across the minimum without coming closer.
-        factor = np.select([gain > _GOOD_GAIN, gain > _FAIR_GAIN, better], [0.1, 1.0, 4.0], 8.0)
+        factor = np.select([lost >= _GOOD * hoped, lost >= _FAIR * hoped, better], [0.1, 1.0, 4.0], 8.0)
         damping[active] = np.clip(damping[active] * factor, _LEAST_DAMPING, np.inf)
         active = active[~done & (damping[active] < _MOST_DAMPING)]
     return parameters, squares, converged
@@ -92,12 +92,15 @@ def _evaluated(
 
 
 def _inwards(now: Floats, residuals: Floats, jacobian: Floats, low: float, high: float) -> Floats:
-    """Return the Jacobian without the parameters that are on a bound and would leave it.
+    """Return the Jacobian without the parameters that are on a bound and would leave it, float64 ``(n, F, p)``.
 
-    A step that they take part in is not the best one of the others once it is cut off.
+    A step that they take part in is the wrong one for the others once it is cut off.
     """
+    on_low, on_high = now <= low, now >= high
+    if not (on_low.any() or on_high.any()):
+        return jacobian
     gradient = np.matmul(residuals[:, None, :], jacobian)[:, 0, :]
-    stuck = ((now <= low) & (gradient > 0)) | ((now >= high) & (gradient < 0))
+    stuck = (on_low & (gradient > 0)) | (on_high & (gradient < 0))
     return np.where(stuck[:, None, :], 0.0, jacobian)
 
 

@@ -26,7 +26,8 @@ from ..options.checks import MAX_SHOTS
 from ..pipeline import Plan
 from ..rounds import Round, grown, pilot_shots, second_round
 from ..stages.estimate import Estimate
-from ..stages.zne import Extrapolation, Zne
+from ..stages.extrapolation import Extrapolation
+from ..stages.zne import Zne
 from .base import Primitive, Results, check_all, coerced
 from .extrapolated import EstimatorPubResult, extrapolator_problems, reanalyzed, zne_metadata
 from .inputs import check_parameter_values, check_target, measuring, without_final_measurements

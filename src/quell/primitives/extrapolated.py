@@ -15,7 +15,7 @@ from ..kernels.curves import attempt, unusable
 from ..options import EstimatorOptions, ResolvedEstimator, effective, finalize
 from ..options.group import same
 from ..options.resolved import ResolvedZne
-from ..stages.zne import Extrapolation
+from ..stages.extrapolation import Extrapolation
 
 
 class EstimatorPubResult(PubResult):
