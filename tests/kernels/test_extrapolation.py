@@ -399,7 +399,7 @@ def test_two_equal_decays_are_not_determined():
 
 def test_searches_end_where_the_data_do_not_determine_a_second_decay():
     # Noise on one decay: the best second one has an arbitrary rate, is equal to the first, or is out of bounds.
-    # Measured: 2 of these 10 000 do not end; where damping ignores how much a step brings it is one in 50.
+    # Measured: of 10 000 such curves 2 do not end; where damping ignores how much a step brings it is one in 40.
     rng, x, curves = np.random.default_rng(0), np.arange(1.0, 6), 2_000
     sigma = 0.01 * np.linspace(1, 1.5, 5)
     values = decay(x, rng.uniform(0.2, 1, (curves, 1)), rng.uniform(0.02, 0.3, (curves, 1)))

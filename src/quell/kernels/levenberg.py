@@ -26,7 +26,7 @@ def minimise(
     """Minimise the sums of squares of T problems.
 
     A problem takes part until it has converged, so a few hard ones cost no more than themselves. Residuals that are
-    not finite are never stepped onto.
+    not finite are never stepped onto. A parameter may end on a bound; that counts as converged.
 
     Args:
         evaluate: Residuals, in standard errors, and their derivatives.
