@@ -1,6 +1,6 @@
 """Dynamical decoupling: pulses that make up the identity, written into the windows where qubits wait.
 
-The circuit is scheduled with Qiskit's passes (`scheduling`). Each window is filled on its own, so that what a
+The circuit is scheduled as Qiskit's passes do it (`scheduling`). Each window is filled on its own, so that what a
 pulse is made of, and where the grid of the device puts it, is decided with the window at hand. Pulses of "XX",
 "XpXm" and "XY4" are equally spaced, half a space at both ends, as Qiskit's `PadDynamicalDecoupling` has them.
 
