@@ -7,12 +7,13 @@ import sys
 from collections.abc import Iterator
 from typing import Any
 
-import matplotlib as mpl
+import pytest
+
+mpl = pytest.importorskip("matplotlib")
 
 mpl.use("Agg")
 
 import numpy as np
-import pytest
 from matplotlib import pyplot as plt
 from matplotlib.collections import PolyCollection
 from matplotlib.colors import to_rgba
