@@ -7,13 +7,12 @@ import sys
 from collections.abc import Iterator
 from typing import Any
 
-import pytest
-
-mpl = pytest.importorskip("matplotlib")
+import matplotlib as mpl
 
 mpl.use("Agg")
 
 import numpy as np
+import pytest
 from matplotlib import pyplot as plt
 from matplotlib.collections import PolyCollection
 from matplotlib.colors import to_rgba
