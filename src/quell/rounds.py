@@ -154,7 +154,14 @@ def merged(first: Node, second: Node) -> Node:
         together = [*early, *late] if own else [Node(Pool(), None, (*early, *late))]
         children += together
         members.append(len(together))
-    return Node(first.stage, evolve(residue, members=tuple(members)), tuple(children))
+    # Few gates come to a factor only on average over the members.
+    achieved = tuple(
+        (a * n + b * m) / (n + m)
+        for a, n, b, m in zip(
+            residue.achieved, residue.members, second.residue.achieved, second.residue.members, strict=True
+        )
+    )
+    return Node(first.stage, evolve(residue, achieved=achieved, members=tuple(members)), tuple(children))
 
 
 def grown(plan: Plan, more: Plan, places: list[int]) -> Plan:

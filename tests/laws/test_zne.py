@@ -292,7 +292,9 @@ def test_every_folding_amplifies_by_the_factor_it_achieves(folding):
         Measure(),
     )
     found = run_stages(onion, pub, NoisySampler(1, DAMPING["exponential"]), 1).details["zne"]
-    assert found.noise_factors == pytest.approx([1, 2, 2.5, 3])
+    # Whole gates of one circuit come to 2.5, those of 32 random foldings together closer to what is asked.
+    third = 2.59375 if folding == "gate_folding" else 2.5
+    assert found.noise_factors == pytest.approx([1, 2, third, 3])
     expected = np.exp(-0.12 * found.noise_factors)
     assert (np.abs(found.values - expected) < 5 * found.errors).all()
     assert (found.errors < 0.015).all()

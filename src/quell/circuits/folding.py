@@ -64,40 +64,52 @@ class Foldable:
         """The gates whose number the noise factor counts: those on two qubits and more, in order."""
         return tuple(op for op in self._ops if len(op.qubits) > 1 and self._is_gate(op))
 
-    def num_pairs(self, factor: float) -> int:
-        """Return how many pairs of inverse and gate come closest to a noise factor."""
-        return round(len(self.gates) * (factor - 1) / 2)
+    def num_pairs(self, factor: float, members: int = 1) -> int:
+        """Return how many pairs of inverse and gate, in all members together, come closest to a noise factor."""
+        return round(members * len(self.gates) * (factor - 1) / 2)
 
-    def achieved(self, factor: float) -> float:
-        """Return the noise factor that whole pairs of gates come to."""
-        return 1 + 2 * self.num_pairs(factor) / len(self.gates)
+    def achieved(self, factor: float, members: int = 1) -> float:
+        """Return the noise factor that whole pairs of gates come to, on average over members."""
+        return 1 + 2 * self.num_pairs(factor, members) / (members * len(self.gates))
 
-    def is_partial(self, factor: float) -> bool:
+    @staticmethod
+    def is_partial(factor: float) -> bool:
         """Return whether a factor needs some gates folded once more than others."""
-        return self.num_pairs(factor) % len(self.gates) > 0
+        return not float((factor - 1) / 2).is_integer()
 
-    def folded(self, factor: float, folding: Folding, rng: np.random.Generator) -> Template:
+    def shared_out(self, factor: float, members: int) -> list[int]:
+        """Return the pairs of each member; few gates come to any factor if some members have one pair more."""
+        pairs, more = divmod(self.num_pairs(factor, members), members)
+        return [pairs + (k < more) for k in range(members)]
+
+    def folded(
+        self, factor: float, folding: Folding, rng: np.random.Generator, pairs: int | None = None
+    ) -> Template:
         """Return the circuit with noise multiplied by about `factor`, see `achieved`.
 
         Args:
             factor: At least 1.
             folding: What is folded; ``gate_folding`` draws the gates that are folded once more at random.
             rng: For that draw.
+            pairs: Pairs of inverse and gate to insert; by default those of `num_pairs`.
         """
-        rounds, rest = divmod(self.num_pairs(factor), len(self.gates))
+        total = self.num_pairs(factor) if pairs is None else pairs
+        rounds, rest = divmod(total, len(self.gates))
         if folding == "global_folding":
             return self._whole(rounds, rest)
-        pairs = np.full(len(self.gates), rounds)
+        behind = np.full(len(self.gates), rounds)
         if folding == "gate_folding":
-            pairs[rng.permutation(len(pairs))[:rest]] += 1
+            behind[rng.permutation(len(behind))[:rest]] += 1
         elif folding == "gate_folding_front":
-            pairs[:rest] += 1
+            behind[:rest] += 1
         else:
-            pairs[len(pairs) - rest :] += 1
-        return self._by_gate(pairs)
+            behind[len(behind) - rest :] += 1
+        return self._by_gate(behind)
 
-    def problems(self, folding: Folding, factors: Sequence[float], path: str) -> list[Problem]:
-        """Return why the circuit cannot be folded to these noise factors."""
+    def problems(
+        self, folding: Folding, factors: Sequence[float], path: str, members: int = 1
+    ) -> list[Problem]:
+        """Return why the circuit cannot be folded to these noise factors; random subsets are drawn for `members`."""
         found = list(self._obstacles(folding, path))
         if found:
             return found
@@ -107,7 +119,8 @@ class Foldable:
             return [
                 Problem(f"{path}.circuit", f"{rule}, more than {MOST_GATES}", "choose smaller noise factors")
             ]
-        achieved = [round(self.achieved(factor), 9) for factor in factors]
+        members = members if folding == "gate_folding" else 1
+        achieved = [round(self.achieved(factor, members), 9) for factor in factors]
         if len(set(achieved)) < len(achieved):
             listed = ", ".join(f"{f:g} to {a:g}" for f, a in zip(factors, achieved, strict=True))
             rule = (

@@ -204,7 +204,12 @@ class _Checked:
             if options.zne is not None:
                 amplifier = cast(Folding, options.zne.amplifier)  # rules refuse those that fold nothing
                 factors = sorted(options.zne.noise_factors)
-                problems += Foldable(template, runner.target).problems(amplifier, factors, path)
+                explicit = pub.precision is not None or options.precision_target == "mitigated"
+                stage = build_zne(
+                    options, Shots(*twirling_shots(requested, options.twirling, explicit=explicit))
+                )
+                draws = stage.num_randomizations if stage else 1
+                problems += Foldable(template, runner.target).problems(amplifier, factors, path, draws)
             problems += lower_problems(measured, options, runner.target, path)
         return cls(pub, values, observables, goal, requested, tuple(problems), template, register)
 

@@ -123,34 +123,36 @@ class Zne(Stage[Ensemble, Ensemble, Estimate, Estimate]):
             UnsupportedError: The circuit cannot be folded, or the guard is not the last to see the values.
         """
         foldable = Foldable(task.template, task.target)
-        problems = foldable.problems(self.folding, self._ascending, "pub")
+        draws = self.num_randomizations if task.num_randomizations is None else 1
+        problems = foldable.problems(self.folding, self._ascending, "pub", draws)
         if self.guard and task.num_randomizations is not None:
             rule = "chooses between final values, but a stage outside of ZNE still averages them"
             problems.append(Problem("options.resilience.zne.guard", rule, "set it to False"))
         UnsupportedError.check(problems)
-        achieved = tuple(foldable.achieved(f) for f in self._ascending)
+        own_axis = [
+            task.num_randomizations is None and self.folding == "gate_folding" and foldable.is_partial(f)
+            for f in self._ascending
+        ]
+        counts = [self.num_randomizations if own else 1 for own in own_axis]
+        achieved = tuple(foldable.achieved(f, n) for f, n in zip(self._ascending, counts, strict=True))
         if not all(self._is_linear(model) for model in self.extrapolators):
             # Paulis decay to zero, which is what exponentials assume; projectors to what a random bit gives.
             task = evolve(task, observables=expand_projectors(task.observables))
         children: list[Ensemble] = []
-        members, owner = [], []
-        for factor, share in zip(self._ascending, self.shares(achieved), strict=True):
-            random = self.folding == "gate_folding" and foldable.is_partial(factor)
-            own = random and task.num_randomizations is None
-            count = self.num_randomizations if own else 1
+        for factor, share, own, count in zip(
+            self._ascending, self.shares(achieved), own_axis, counts, strict=True
+        ):
             total = task.share * float(share)
             shots = self.shots_per_randomization if own else task.shots
-            for _ in range(count):
-                template = foldable.folded(factor, self.folding, rng)
+            for pairs in foldable.shared_out(factor, count):
+                template = foldable.folded(factor, self.folding, rng, pairs)
                 child = evolve(task, template=template, share=total, shots=math.ceil(shots * total - 1e-9))
                 if own:
                     child = evolve(child, num_randomizations=1)
                 elif task.num_randomizations is None:
                     child = evolve(child, blocks=min(_BLOCKS, child.shots))
                 children.append(child)
-            members.append(count)
-            owner.append(own)
-        return children, ZneResidue(achieved, tuple(members), tuple(owner))
+        return children, ZneResidue(achieved, tuple(counts), tuple(own_axis))
 
     def combine(self, residue: ZneResidue, results: Sequence[Estimate]) -> Estimate:
         """Fit every term and return the values at zero noise."""
