@@ -36,9 +36,9 @@ Folding = Literal["gate_folding", "gate_folding_front", "gate_folding_back", "gl
 _PASSIVE: Final = frozenset({"barrier", "delay"})
 #: Instructions that a circuit may begin with, several on one qubit too.
 _PREPARING: Final = frozenset({"reset", "initialize"})
-#: Angles closer than this are equal.
 #: More folded gates than this are a slip: no device keeps a signal through them, and circuits fill the memory.
 MOST_GATES: Final = 500_000
+#: Angles closer than this are equal.
 _EPS: Final = 1e-11
 
 
@@ -160,7 +160,7 @@ class Foldable:
             yield Problem(
                 place, "has no gate on two or more qubits, so no noise can be amplified by folding", fix
             )
-        stuck = {data[op.instruction].operation.name for op in self.gates if not self._can_invert(op)}
+        stuck = {data[op.instruction].operation.name for op in self.gates if not self._inverse(op)}
         if folding == "global_folding":
             singles = [i for dressing in self.template.dressings for i in dressing.instructions]
             singles += [op.instruction for op in ops if len(op.qubits) == 1 and self._is_gate(op)]  # type: ignore[misc]
@@ -183,9 +183,6 @@ class Foldable:
     @cached_property
     def _inverses(self) -> dict[tuple[object, ...], tuple[CircuitInstruction, ...]]:
         return {}
-
-    def _can_invert(self, op: Op) -> bool:
-        return bool(self._inverse(op))
 
     def _inverse(self, op: Op) -> tuple[CircuitInstruction, ...]:
         """Return instructions that undo a gate on several qubits, in time order; none if there are none."""

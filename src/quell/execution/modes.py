@@ -172,8 +172,8 @@ class Session(ExecutionMode):
 
     They share calibrations, as long as the options that they and the backend have at submission are equal. A noise
     model that is changed in place is not seen: set a new one. Jobs with the same fixed seed of the device share
-    none, because their shots would repeat those of the calibration. The seed inside of a sampler or function cannot
-    be seen: give it none, or set ``options.calibration.max_age = 0``.
+    none, because their shots would repeat those of the calibration. The seed inside of a function cannot be seen:
+    give it none, or set ``options.calibration.max_age = 0``.
 
     Args:
         backend: A `BackendV2`, a `BaseSamplerV2`, or a function of a list of `SamplerPub`.
