@@ -27,6 +27,7 @@ _HOME = {
     "twirl": "primitives.twirled",
     "wrap": "primitives.wrapped",
     "expectation_values": "primitives.expectation",
+    "QuasiDistribution": "primitives.quasi",
     "QuellError": "errors",
     "OptionsError": "errors",
     "InputError": "errors",
@@ -55,6 +56,7 @@ __all__ = [  # noqa: RUF022  # grouped by what a user looks for
     "twirl",
     "TwirledCircuit",
     "expectation_values",
+    "QuasiDistribution",
     "QuellError",
     "OptionsError",
     "InputError",
@@ -86,6 +88,7 @@ if TYPE_CHECKING:
     from .options.legacy import LegacyOptionsWarning, Translation, TranslationError, translate
     from .primitives.estimator import Estimator, EstimatorV2
     from .primitives.expectation import expectation_values
+    from .primitives.quasi import QuasiDistribution
     from .primitives.sampler import Sampler, SamplerV2
     from .primitives.twirled import TwirledCircuit, twirl
     from .primitives.wrapped import wrap

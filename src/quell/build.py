@@ -13,12 +13,20 @@ from .circuits.decoupling import Decoupling, decoupling_problems
 from .circuits.folding import Folding
 from .errors import Problem
 from .kernels.extrapolation import extrapolator
-from .options.resolved import ResolvedDecoupling, ResolvedEstimator, ResolvedSampler, ResolvedTwirling
-from .options.shots import NUM_RANDOMIZATIONS
+from .options.resolved import (
+    ResolvedDecoupling,
+    ResolvedEstimator,
+    ResolvedPostSelection,
+    ResolvedSampler,
+    ResolvedTwirling,
+)
+from .options.shots import LEAST_CALIBRATION_SHOTS, NUM_RANDOMIZATIONS
 from .stages.base import Stage
 from .stages.decouple import Decouple
+from .stages.m3 import M3
 from .stages.measure import Measure
 from .stages.merge import Merge
+from .stages.postselect import PostSelect
 from .stages.trex import Trex
 from .stages.twirl import Twirl
 from .stages.zne import Zne
@@ -91,6 +99,26 @@ def _twirl(twirling: ResolvedTwirling, shots: Shots) -> AnyStage | None:
     )
 
 
+def build_m3(options: ResolvedSampler, shots: Shots) -> M3 | None:
+    """Return the stage that corrects the readout of samples, None if there is none."""
+    correction, selection = options.correction, options.post_selection
+    if correction is None:
+        return None
+    taken = shots.num_randomizations * shots.shots_per_randomization + shots.extra
+    return M3(
+        shots=max(taken, LEAST_CALIBRATION_SHOTS)
+        if correction.total_shots == "auto"
+        else correction.total_shots,
+        groups=correction.groups,
+        # They were looked at as they were read: shots that were read wrongly are gone, or were kept for it.
+        excluded=selection.registers or () if selection is not None else (),
+    )
+
+
+def _post_selection(options: ResolvedPostSelection | None) -> AnyStage | None:
+    return None if options is None else PostSelect(options.registers, options.parity, options.predicate)
+
+
 #: Stages of the estimator, outermost first.
 ESTIMATOR_ORDER: Final[tuple[Callable[[ResolvedEstimator, Shots], AnyStage | None], ...]] = (
     build_zne,  # fits what all other mitigation leaves, so every factor goes through all of it
@@ -98,12 +126,18 @@ ESTIMATOR_ORDER: Final[tuple[Callable[[ResolvedEstimator, Shots], AnyStage | Non
     # makes noise stochastic before anything is measured
     lambda options, shots: _twirl(options.twirling, shots),
     lambda options, shots: Measure(),  # the crossing: bits become expectation values once
+    # bits decide which shots enter whatever is computed above; calibrations have no such bits
+    lambda options, shots: _post_selection(options.post_selection),
 )
 
 #: Stages of the sampler, outermost first.
 SAMPLER_ORDER: Final[tuple[Callable[[ResolvedSampler, Shots], AnyStage | None], ...]] = (
+    build_m3,  # corrects what twirled and merged shots say together: one system for each PUB element
     lambda options, shots: _twirl(options.twirling, shots),
-    lambda options, shots: Merge(shots.extra),  # the crossing: twirled samples are unflipped and merged
+    # the crossing: twirled samples are unflipped and merged
+    lambda options, shots: Merge(shots.extra, average=options.meas_type == "avg_kerneled"),
+    # needs the flips of each randomization, so it is done before they are merged
+    lambda options, shots: _post_selection(options.post_selection),
 )
 
 

@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from qiskit import QuantumCircuit
-from qiskit.circuit import Gate, Parameter
+from qiskit.circuit import CircuitInstruction, Gate, Parameter
 from qiskit.circuit.library import (
     CXGate,
     HGate,
@@ -22,14 +22,15 @@ from qiskit.circuit.library import (
 from qiskit.quantum_info import Operator
 from qiskit.transpiler import Target
 
-from quell.circuits.dressings import canonical
-from quell.circuits.gatesets import GATE_SETS, choose, instance_gates
+from quell.circuits.dressings import Atoms, canonical, gate_euler
+from quell.circuits.gatesets import GATE_SETS, VENDOR_GATES, choose, instance_gates
 from quell.errors import UnsupportedError
 
 MODEST = settings(deadline=None, derandomize=True, max_examples=60)
 SPECIAL = [k * np.pi / 2 for k in range(-4, 5)]
 ANGLES = st.one_of(st.sampled_from(SPECIAL), st.floats(-7, 7))
 BY_NAME = {gate_set.name: gate_set for gate_set in GATE_SETS}
+COMPLETE = [gate_set.name for gate_set in GATE_SETS if gate_set.is_complete]
 
 
 def instance_form(gate_set, euler, measured):
@@ -45,7 +46,9 @@ THETA = {"virtual": 0.0, "half": np.pi / 2, "flip": np.pi}
 
 
 def make(gate_set, name, parameters):
-    return RGate(*parameters) if name == "prx" else gate_set.make(name, parameters)
+    return (
+        RGate(*VENDOR_GATES[name](*parameters)) if name in VENDOR_GATES else gate_set.make(name, parameters)
+    )
 
 
 def written(gate_set, gates):
@@ -87,7 +90,7 @@ def test_every_set_writes_any_unitary(name, euler):
         assert same_when_measured(measured, matrix(exact))
 
 
-@pytest.mark.parametrize("name", BY_NAME)
+@pytest.mark.parametrize("name", COMPLETE)
 @given(euler=st.tuples(ANGLES, ANGLES, ANGLES))
 @MODEST
 def test_instances_are_exact_and_never_longer_than_the_full_form(name, euler):
@@ -105,6 +108,33 @@ def test_the_identity_needs_no_gate(name):
 
 
 @pytest.mark.parametrize("name", BY_NAME)
+@given(theta=st.sampled_from([0.0, np.pi]), phases=st.tuples(ANGLES, ANGLES), measured=st.booleans())
+@MODEST
+def test_every_set_writes_what_paulis_do_to_phases(name, theta, phases, measured):
+    """All that a set without a full form has to write."""
+    euler = canonical(np.array([theta, *phases]))
+    equal = same_when_measured if measured else same
+    assert equal(written(BY_NAME[name], instance_form(BY_NAME[name], euler, measured)), matrix(euler))
+
+
+@pytest.mark.parametrize("least", [1, 2, 3])
+@pytest.mark.parametrize("name", COMPLETE)
+@given(euler=st.tuples(ANGLES, ANGLES, ANGLES), measured=st.booleans())
+@settings(MODEST, max_examples=20)
+def test_instances_have_the_pulses_they_are_told_to_have(name, least, euler, measured):
+    gate_set = BY_NAME[name]
+    gates = instance_gates(gate_set, canonical(np.array([euler])), np.array([measured]), np.array([least]))
+    form = [
+        (gates.names[k], [p for p in row if not np.isnan(p)])
+        for k, row in zip(gates.name, gates.parameters.tolist(), strict=True)
+    ]
+    assert (same_when_measured if measured else same)(written(gate_set, form), matrix(euler))
+    if not measured:
+        pulses = sum(name not in ("rz", "u1") for name, _ in form)
+        assert pulses >= min(least, gate_set.pulses("full"))
+
+
+@pytest.mark.parametrize("name", COMPLETE)
 def test_missing_kinds_fall_back_to_the_full_form(name):
     gate_set = BY_NAME[name]
     for kind in ("virtual", "half", "flip"):
@@ -119,6 +149,22 @@ def test_pulses_of_rz_sx_x(theta, pulses):
         gates = instance_form(BY_NAME["rz+sx+x"], (theta, 0.3, 0.4), measured)
         assert [name for name, _ in gates if name != "rz"] == pulses
         assert not measured or not gates or gates[-1][0] != "rz"
+
+
+@pytest.mark.parametrize(
+    ("euler", "pulses", "when_measured"),
+    [
+        ((0.0, 0.3, 0.4), ["gpi", "gpi"], []),
+        ((np.pi / 2, 0.3, 0.4), ["gpi", "gpi2"], ["gpi2"]),
+        ((np.pi / 2, 0.3, -0.3), ["gpi2"], ["gpi2"]),
+        ((np.pi, 0.3, 0.4), ["gpi"], ["gpi"]),
+        ((1.0, 0.3, 0.4), ["gpi2", "gpi", "gpi2"], ["gpi2", "gpi2"]),
+    ],
+)
+def test_pulses_of_gpi(euler, pulses, when_measured):
+    for measured, expected in ((False, pulses), (True, when_measured)):
+        gates = instance_form(BY_NAME["gpi+gpi2"], euler, measured)
+        assert [name for name, _ in gates] == expected
 
 
 def test_a_pauli_x_is_one_x_and_nothing_else():
@@ -179,6 +225,69 @@ def test_a_prx_target_gets_the_targets_own_gate():
     assert all(isinstance(p, Parameter) for p in target.operation_from_name("prx").params)
 
 
+class Turned(Gate):
+    """A pulse by a fixed angle about an equatorial axis that is counted in a unit."""
+
+    def __init__(self, name, theta, unit, axis):
+        super().__init__(name, 1, [axis])
+        self.theta, self.unit = theta, unit
+
+    def __array__(self, dtype=None, copy=None):
+        return RGate(self.theta, self.unit * float(self.params[0])).to_matrix()
+
+
+def gpi_target(unit, *others):
+    gates = Turned("gpi", np.pi, unit, Parameter("a")), Turned("gpi2", np.pi / 2, unit, Parameter("a"))
+    return target_of(*gates, CXGate(), *others)
+
+
+def test_a_gpi_target_gets_the_targets_own_gates():
+    gate_set = choose({"gpi"}, gpi_target(2 * np.pi))
+    assert gate_set.name == "gpi+gpi2"
+    euler = canonical(np.array([0.3, 0.5, 0.7]))
+    whole = np.eye(2)
+    for name, parameters in instance_form(gate_set, euler, measured=False):
+        gate = gate_set.make(name, parameters)
+        assert isinstance(gate, Turned)
+        whole = gate.to_matrix() @ whole
+    assert same(whole, matrix(euler))
+
+
+def test_a_gate_of_a_known_name_but_another_matrix_is_not_used():
+    """In radians instead of turns."""
+    with pytest.raises(UnsupportedError, match="gpi2"):
+        choose({"gpi"}, gpi_target(1.0))
+    three = [Parameter(p) for p in "tpl"]
+    assert choose({"gpi"}, gpi_target(1.0, UGate(*three))).name == "u"
+
+
+def test_angles_of_gpi_are_known_where_its_matrix_is_that_of_its_name():
+    a = Parameter("a")
+    for unit, known in ((2 * np.pi, True), (1.0, False)):
+        for name, theta in (("gpi", np.pi), ("gpi2", np.pi / 2)):
+            atoms = Atoms()
+            gate = CircuitInstruction(Turned(name, theta, unit, 0.5 * a + 0.1), QuantumCircuit(1).qubits)
+            euler = gate_euler(gate, atoms)
+            assert (euler is not None) == known
+            if euler is not None:
+                values = np.array([[angle.value(np.array([[0.3]]))[0] for angle in euler]])
+                assert same(matrix(values[0]), RGate(theta, unit * 0.25).to_matrix())
+
+
+@pytest.mark.parametrize("theta", [0.3, np.pi / 2])
+def test_what_a_set_without_a_full_form_cannot_write_is_refused(theta):
+    gate_set = choose({"x", "rz"}, target_of(RZGate(PHI), XGate(), HGate(), CXGate()))
+    assert gate_set.name == "rz+x"
+    with pytest.raises(UnsupportedError, match=r"\['rz', 'x'\] only.*measure Z observables"):
+        instance_gates(gate_set, np.array([[theta, 0.0, 0.0]]), np.array([False]))
+    with pytest.raises(UnsupportedError, match="cannot be written"):
+        gate_set.form("full")
+
+
+def test_a_set_without_a_full_form_is_the_last_choice():
+    assert choose({"x", "rz"}, target_of(RZGate(PHI), XGate(), RXGate(PHI), CXGate())).name == "rx+rz"
+
+
 def test_prx_without_a_target_is_replaced_by_gates_that_can_be_made():
     """Only a target knows the class of prx."""
     gate_set = choose({"prx"}, None)
@@ -232,7 +341,7 @@ def test_a_target_that_accepts_everything_keeps_the_circuits_gates(gates, name):
 
 def test_gates_made_are_the_qiskit_classes():
     for gate_set in GATE_SETS:
-        if gate_set.name == "prx":
+        if gate_set.gates & VENDOR_GATES.keys():
             continue
         for form in gate_set.forms.values():
             for gate in form:

@@ -1,21 +1,33 @@
 import numpy as np
 import pytest
+from attrs import evolve
 from qiskit import ClassicalRegister, QuantumCircuit, QuantumRegister
 from qiskit.circuit import Parameter, ParameterVector
 from qiskit.circuit.classical import expr, types
+from qiskit.circuit.library import RGate
 from qiskit.quantum_info import Operator, Statevector
 
 from quell import twirl
 from quell.circuits.bound import BoundForm
-from quell.circuits.gatesets import GATE_SETS
+from quell.circuits.gatesets import GATE_SETS, VENDOR_GATES
 from quell.circuits.parametric import ParametricForm, emit
 from quell.circuits.program import Program
 from quell.circuits.template import template_of
 from quell.circuits.twirling import MeasureTwirl, draws_of, twirled_template
+from quell.errors import UnsupportedError
 from quell.kernels.draws import Key
 
 A, B = Parameter("a"), Parameter("b")
-SETS = {gate_set.name: gate_set for gate_set in GATE_SETS}
+
+
+def with_classes(gate_set):
+    """Give a set of a vendor's gates, whose classes only a target knows, the gate that they are."""
+    vendors = gate_set.gates & VENDOR_GATES.keys()
+    made = tuple((name, lambda *p, name=name: RGate(*VENDOR_GATES[name](*p))) for name in vendors)
+    return evolve(gate_set, factories=made)
+
+
+SETS = {gate_set.name: with_classes(gate_set) for gate_set in GATE_SETS if gate_set.is_complete}
 RZ_SX_X = SETS["rz+sx+x"]
 
 
@@ -96,7 +108,7 @@ BASES = [[0, 0, 0], [1, 2, 3], [2, 0, 1], [1, 1, 1], [3, 2, 2]]
 
 
 @pytest.mark.parametrize("group", ["pauli", "balanced_pauli", "local_c1"])
-@pytest.mark.parametrize("set_name", [name for name in SETS if name != "prx"])
+@pytest.mark.parametrize("set_name", SETS)
 def test_both_renderings_are_the_same_circuit(set_name, group):
     """Up to phases that the terminal measurements make redundant, for several parameter sets and bases."""
     program = program_of(ansatz(), gate_set=SETS[set_name], group=group, bases=BASES, members=2)
@@ -104,6 +116,28 @@ def test_both_renderings_are_the_same_circuit(set_name, group):
         first, second = (Operator(without_measurements(c)).data for c in (parametric, bound))
         left = first @ second.conj().T
         assert np.allclose(left, np.diag(np.diag(left)), atol=1e-9)
+
+
+def test_paulis_are_put_around_gates_that_only_flip_and_change_phases():
+    """A set that cannot write anything else: members are those of a set that can."""
+    rz_x = next(gate_set for gate_set in GATE_SETS if gate_set.name == "rz+x")
+    circuit = QuantumCircuit(3, 3)
+    circuit.x(0)
+    circuit.rz(A, 1)
+    for pair in ((0, 1), (1, 2), (0, 1)):
+        circuit.cx(*pair)
+        circuit.rz(0.4, pair[1])
+    circuit.measure(range(3), range(3))
+    program = program_of(circuit, num_sets=2, members=4)
+    limited = program.written_in(rz_x)
+    for made, reference in zip(*(BoundForm(p).circuits(0, 8) for p in (limited, program)), strict=True):
+        assert set(made.count_ops()) <= {"rz", "x", "cx", "measure"}
+        first, second = (Operator(without_measurements(c)).data for c in (made, reference))
+        left = first @ second.conj().T
+        assert np.allclose(left, np.diag(np.diag(left)), atol=1e-9)
+    for wrong in (program_of(ansatz()), program_of(circuit, bases=[[1, 0, 0]])):
+        with pytest.raises(UnsupportedError, match="measure Z observables"):
+            wrong.written_in(rz_x)
 
 
 @pytest.mark.parametrize("set_name", ["rz+sx+x", "u"])

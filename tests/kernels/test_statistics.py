@@ -63,6 +63,29 @@ def test_weights_move_the_mean_and_the_covariance():
     assert deviations.rows.T @ deviations.rows == pytest.approx(residuals.T @ residuals * 6 / 5)
 
 
+@pytest.mark.parametrize("block", [1, 2])
+def test_blocks_without_weight_do_not_count(block):
+    """Members of which nothing was measured, whatever stands in their place; here those of the first term are fewer."""
+    rng = np.random.default_rng(5)
+    values, weights = rng.normal(size=(12, 2)), np.full((12, 2), 1 / 10)
+    weights[4:6] = 0
+    weights[8:10, 0] = 0
+    weights[:, 0] *= 10 / 8
+    mean, deviations = deviations_of_mean(values, weights, block)
+    for term in range(2):
+        left = weights[:, term] > 0
+        alone = deviations_of_mean(values[left, term:][:, :1], weights[left, term:][:, :1], block)
+        assert mean[term] == pytest.approx(alone[0][0])
+        assert deviations.variance[term] == pytest.approx(alone[1].variance[0])
+    assert deviations.dof == 8 // block - 1
+    weights = np.zeros((12, 2))
+    weights[3:, 0] = 1 / 9
+    weights[7, 1] = 1
+    mean, deviations = deviations_of_mean(values, weights)
+    assert mean[1] == values[7, 1]
+    assert deviations is None
+
+
 @pytest.mark.parametrize(("members", "block"), [(1, 1), (7, 4), (4, 4)])
 def test_one_block_has_a_mean_and_no_spread(members, block):
     values = np.arange(float(members))[:, None]

@@ -32,7 +32,7 @@ from qiskit.quantum_info import Statevector, random_clifford, random_unitary
 
 from quell import twirl
 from quell.circuits.bound import BoundForm
-from quell.circuits.gatesets import GATE_SETS
+from quell.circuits.gatesets import GATE_SETS, VENDOR_GATES
 from quell.circuits.parametric import ParametricForm
 from quell.circuits.program import Program
 from quell.circuits.template import template_of
@@ -40,7 +40,7 @@ from quell.circuits.twirling import draws_of, twirled_template
 
 GROUPS = ["pauli", "balanced_pauli", "local_pauli", "local_c1"]
 STRATEGIES = ["active", "active-accum", "active-circuit", "all"]
-SETS = {gate_set.name: gate_set for gate_set in GATE_SETS if gate_set.name != "prx"}
+SETS = {s.name: s for s in GATE_SETS if s.is_complete and not s.gates & VENDOR_GATES.keys()}
 STANDARD = get_standard_gate_name_mapping()
 
 

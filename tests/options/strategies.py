@@ -41,6 +41,7 @@ SPECIAL: dict[str, st.SearchStrategy[Any]] = {
     "experimental": DICTS,
     "resilience.layer_noise_model": st.none(),
     "simulator.layer_noise_model": st.none(),
+    "post_selection.predicate": st.none(),
     "simulator.noise_model": st.none() | DICTS,
     "calibration.groups": st.none() | st.just([[0, 3], [2]]) | st.just([[1]]),
 }

@@ -184,6 +184,7 @@ def test_sampler() -> None:
             "resilience.layer_noise_model is set",
         ),
         ({"default_shots": 5}, "default_precision", "default_shots is set"),
+        ({}, "post_selection.parity", "post_selection.enable is False"),
     ],
 )
 def test_what_is_not_used_says_why(values: Any, path: str, reason: str) -> None:

@@ -14,6 +14,7 @@ from quell.options import (
     EstimatorOptions,
     ResolvedDecoupling,
     ResolvedMeasureNoiseLearning,
+    ResolvedPostSelection,
     ResolvedSampler,
     ResolvedTwirling,
     ResolvedZne,
@@ -22,6 +23,7 @@ from quell.options import (
     sampler_shots,
     twirling_shots,
 )
+from quell.options.resolved import ResolvedCorrection
 
 
 @pytest.mark.parametrize(("level", "gates", "measure", "mitigation"), [(0, 0, 0, 0), (1, 0, 1, 1)])
@@ -246,16 +248,61 @@ def test_techniques_that_do_not_exist_yet_are_refused() -> None:
     )
     options.resilience.zne_mitigation = False
     assert list(problems(options)) == ["options.resilience.pec_mitigation"]
-    sampler = SamplerOptions(
-        resilience={"measure_mitigation": True},
-        calibration={"groups": [[0, 1]]},
-        execution={"meas_type": "kerneled"},
+
+
+def test_readout_correction_of_samples() -> None:
+    options = SamplerOptions(calibration={"groups": [[3, 1]], "shots": 500})
+    assert finalize(options).correction is None
+    options.resilience.measure_mitigation = True
+    assert finalize(options).correction == ResolvedCorrection(500, ((3, 1),))
+    assert not finalize(options).twirling.measure  # unlike TREX, M3 needs no twirling
+    options.calibration.groups = [list(range(9)), [9]]
+    assert problems(options)["options.calibration.groups"].endswith(
+        "has a group of 9 qubits, whose 512 states would be prepared one by one; use groups of at most 8"
     )
-    assert list(problems(sampler)) == [
-        "options.resilience.measure_mitigation",
-        "options.calibration.groups",
-        "options.execution.meas_type",
-    ]
+    options.calibration.groups = [[0, 9]]
+    small, large = Circuit(), Circuit()
+    small.num_qubits, large.num_qubits = 3, 10
+    with pytest.raises(OptionsError, match="names qubit 9, but the circuits have at most 3 qubits"):
+        finalize(options, [small])
+    finalize(options, [large, small])
+
+
+@pytest.mark.parametrize(
+    ("meas_type", "keywords"),
+    [
+        ("classified", {}),
+        ("kerneled", {"meas_level": 1, "meas_return": "single"}),
+        ("avg_kerneled", {"meas_level": 1, "meas_return": "avg"}),
+    ],
+)
+def test_the_measurement_type_is_what_run_is_told(meas_type: str, keywords: dict[str, Any]) -> None:
+    options = SamplerOptions(execution={"meas_type": meas_type, "run_options": {"memory": True}})
+    resolved = finalize(options)
+    assert resolved.meas_type == meas_type
+    assert resolved.execution.run_options == {"memory": True, **keywords}
+
+
+def test_points_are_no_bits() -> None:
+    options = SamplerOptions(
+        execution={"meas_type": "kerneled", "run_options": {"meas_return": "avg"}},
+        twirling={"enable_measure": True},
+    )
+    found = problems(options)
+    assert found == {
+        "options.execution.meas_type": "options.execution.meas_type: is 'kerneled', but execution.run_options "
+        "has meas_return too; set one of them",
+        "options.twirling.enable_measure": "options.twirling.enable_measure: is True, which flips bits, but "
+        "execution.meas_type is 'kerneled'; set it to False, or meas_type to 'classified'",
+    }
+    behind: Any = {"execution": {"run_options": {"meas_level": 0}}}
+    assert problems(SamplerOptions(behind)) == {
+        "options.execution.run_options": "options.execution.run_options: has meas_level = 0, but bits are what is "
+        "read; set execution.meas_type to 'kerneled' or 'avg_kerneled'"
+    }
+    assert list(problems(EstimatorOptions(behind))) == ["options.execution.run_options"]
+    behind["execution"]["run_options"]["meas_level"] = 2
+    assert finalize(SamplerOptions(behind)).execution.run_options == {"meas_level": 2}
 
 
 def test_level_two_has_guarded_extrapolation() -> None:
@@ -287,6 +334,70 @@ def test_decoupling_resolves_its_durations() -> None:
             skip_reset_qubits=False,
             instruction_durations=(("x", None, pytest.approx(3.5e-8)), ("cx", (0, 1), 4e-7)),
         )
+
+
+class Register:
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+
+class WithBits(Circuit):
+    def __init__(self, *registers: str) -> None:
+        super().__init__()
+        self.cregs = [Register(name) for name in registers]
+
+
+def first_bit(bits: Any) -> Any:
+    return bits["c"][:, 0]
+
+
+@pytest.mark.parametrize("kind", [EstimatorOptions, SamplerOptions])
+def test_post_selection_resolves(kind: Any) -> None:
+    assert finalize(kind()).post_selection is None
+    assert finalize(kind(post_selection={"registers": "c", "parity": "odd"})).post_selection is None
+    options = kind(post_selection={"enable": True, "registers": "c", "parity": "odd", "predicate": first_bit})
+    resolved = finalize(options, [WithBits("a", "c"), Circuit()])
+    assert resolved.post_selection == ResolvedPostSelection(("c",), "odd", first_bit)
+    assert pickle.loads(pickle.dumps(resolved)) == resolved
+
+
+@pytest.mark.parametrize("kind", [EstimatorOptions, SamplerOptions])
+@pytest.mark.parametrize(
+    ("values", "registers", "rule"),
+    [
+        ({}, ["c"], "is None, and neither parity nor predicate says which shots to keep; name the register"),
+        ({"registers": []}, ["c"], "must name different registers, at least one (got ())"),
+        ({"registers": ["c", "c"]}, ["c"], "must name different registers, at least one (got ('c', 'c'))"),
+        (
+            {"registers": ["c", "flag", "b"]},
+            ["c", "a"],
+            "names 'flag', 'b', but pubs[1] has 'c', 'a'; name registers that all circuits have, or split the run",
+        ),
+        ({"registers": ["c"]}, [], "names 'c', but pubs[1] has no registers"),
+        ({"parity": "even"}, [], "is None, but the circuit of pubs[1] has no classical registers to look at"),
+    ],
+)
+def test_post_selection_needs_bits_to_look_at(kind: Any, values: Any, registers: Any, rule: str) -> None:
+    options = kind(post_selection={"enable": True, **values})
+    pubs = [WithBits("c", "flag", "b"), WithBits(*registers)]
+    found = problems(options, pubs)
+    assert list(found) == ["options.post_selection.registers"]
+    assert rule in found["options.post_selection.registers"]
+    options.post_selection.enable = False
+    finalize(options, pubs)
+
+
+def test_bits_that_decide_are_not_corrected() -> None:
+    options = SamplerOptions(
+        resilience={"measure_mitigation": True}, post_selection={"enable": True, "parity": "even"}
+    )
+    assert (
+        "measure_mitigation has no bits left to correct; name the registers that decide"
+        in (problems(options)["options.post_selection.registers"])
+    )
+    options.post_selection.registers = "c"  # type: ignore[assignment]
+    assert finalize(options).correction is not None
+    finalize(EstimatorOptions(post_selection={"enable": True, "parity": "even"}))
 
 
 @pytest.mark.parametrize(

@@ -207,6 +207,20 @@ def test_an_object_whose_dict_the_option_does_not_take_is_refused() -> None:
         options.to_json()
 
 
+@pytest.mark.parametrize("kind", TREES)
+def test_a_predicate_cannot_be_written(kind: Any) -> None:
+    options = kind(post_selection={"enable": True, "registers": "flag", "predicate": len})
+    for write, what in ((options.to_json, "JSON"), (options.to_toml, "TOML")):
+        with pytest.raises(OptionsError) as caught:
+            write()
+        assert [problem.path for problem in caught.value.problems] == ["options.post_selection.predicate"]
+        assert f"which {what} cannot hold; remove it and set it after loading" in str(caught.value)
+    options.post_selection.predicate = None
+    for read in (kind.from_json(options.to_json()), kind.from_toml(options.to_toml())):
+        assert read == options
+        assert read.post_selection.registers == ("flag",)
+
+
 def test_json_has_no_infinity() -> None:
     options = EstimatorOptions(execution={"run_options": {"x": float("inf")}})
     with pytest.raises(OptionsError, match=r"run_options\['x'\]: is inf, which JSON cannot hold"):

@@ -8,13 +8,13 @@ import time
 
 import pytest
 from attrs import field, frozen
-from qiskit import QuantumCircuit
+from qiskit import ClassicalRegister, QuantumCircuit, QuantumRegister
 from qiskit.circuit import CircuitInstruction
 
 from quell import Batch, Estimator, Sampler, Session
 from quell.errors import CancelledError, OptionsError
 from quell.options import EstimatorOptions, SamplerOptions, finalize
-from quell.testing import CountingBackend
+from quell.testing import CountingBackend, IQBackend
 
 pytest.importorskip("qiskit_aer")
 
@@ -31,12 +31,12 @@ PRIMITIVE = {EstimatorOptions: Estimator, SamplerOptions: Sampler}
 
 
 class Device(CountingBackend):
-    """A simulator that lists two options of real devices, and remembers what it was given."""
+    """A simulator that lists options of real devices, and remembers what it was given."""
 
     OWN = ("init_qubits", "rep_delay")
 
     def __init__(self):
-        super().__init__()
+        super().__init__(IQBackend())
         self.set_options(init_qubits=True, rep_delay=None)
         self.given = []
 
@@ -129,6 +129,10 @@ SHARED = {
     "twirling.shots_per_randomization": Acts(7, TWIRLED),
     "twirling.strategy": Acts("active", TWIRLED),
     "twirling.group": Acts("local_c1", TWIRLED),
+    **{
+        f"post_selection.{name}": Shown("test_shots_are_selected_as_asked")
+        for name in ("enable", "registers", "parity", "predicate")
+    },
     "execution.init_qubits": Acts(False),
     "execution.rep_delay": Acts(1e-4),
     "execution.scheduler_timing": Refused(True, "the vendor's service returns"),
@@ -185,12 +189,11 @@ TABLE = {
     SamplerOptions: {
         **SHARED,
         "twirling.enable_measure": Acts(True),
-        "resilience.measure_mitigation": Refused(True, "does not correct readout errors of samples"),
-        **{
-            f"calibration.{name}": With("resilience.measure_mitigation") for name in ("max_age", "shots")
-        },
-        "calibration.groups": Refused([[0], [1]], "correction of samples"),
-        "execution.meas_type": Refused("kerneled", "reads bits"),
+        "resilience.measure_mitigation": Acts(True),
+        "calibration.max_age": Shown("test_calibrations_are_shared_while_they_are_young"),
+        "calibration.shots": Acts(600, MEASURED),
+        "calibration.groups": Acts([[0, 1, 2]], MEASURED),
+        "execution.meas_type": Acts("kerneled"),
     },
 }  # fmt: skip
 ROWS = [
@@ -350,11 +353,42 @@ def test_a_mitigated_precision_takes_a_second_round():
         assert str(job.plan()).count("Pool the rounds") == (rounds - 1) * 3
 
 
+def either(bits):
+    return bits["a"][:, 0] | bits["b"][:, 0]
+
+
+@pytest.mark.parametrize("tree", TABLE)
+@pytest.mark.parametrize(
+    ("asked", "fraction"),
+    [
+        ({"registers": "a"}, 0.5),
+        ({"registers": ["a", "b"]}, 0.25),
+        ({"parity": "odd"}, 0.5),
+        ({"predicate": either}, 0.75),
+        ({"predicate": either, "parity": "even"}, 0.25),
+    ],
+)
+def test_shots_are_selected_as_asked(tree, asked, fraction):
+    """Two coins; the share of 1600 shots within 5 sigma, false alarm 6e-7."""
+    circuit = QuantumCircuit(QuantumRegister(3), ClassicalRegister(1, "a"), ClassicalRegister(1, "b"))
+    circuit.h([0, 1])
+    circuit.measure([0, 1], [0, 1])
+    pub = (circuit, "ZII") if tree is EstimatorOptions else circuit
+    options = {"seed": 1, "default_shots": 1600, "post_selection": {"enable": False, **asked}}
+    metadata = PRIMITIVE[tree](Device(), options).run([pub]).result()[0].metadata
+    assert "post_selection" not in metadata
+    options["post_selection"]["enable"] = True
+    metadata = PRIMITIVE[tree](Device(), options).run([pub]).result()[0].metadata
+    assert metadata["executed_shots"] == 1600
+    assert abs(metadata["post_selection"]["kept_fraction"] - fraction) < 5 * (0.25 / 1600) ** 0.5
+
+
+@pytest.mark.parametrize("tree", TABLE)
 @pytest.mark.parametrize("kind", [Session, Batch])
 @pytest.mark.parametrize(("max_age", "learned"), [(0, 2), (1800, 1)])
-def test_calibrations_are_shared_while_they_are_young(kind, max_age, learned):
-    options = {"default_shots": 64, "calibration": {"max_age": max_age}}
+def test_calibrations_are_shared_while_they_are_young(tree, kind, max_age, learned):
+    options = {"default_shots": 64, "calibration": {"max_age": max_age}, **MEASURED}
     with kind(backend=Device()) as mode:
-        jobs = [Estimator(mode, options).run(PUBS[EstimatorOptions]) for _ in range(2)]
+        jobs = [PRIMITIVE[tree](mode, options).run(PUBS[tree]) for _ in range(2)]
         shots = [job.result().metadata["calibration_shots"] for job in jobs]
     assert sum(n > 0 for n in shots) == learned

@@ -61,25 +61,8 @@ def test_registers_parameter_sweeps_and_mid_circuit_measurements_land_in_place()
     assert result.data.late[1].get_counts() == {"11": 100}
 
 
-def test_shots_of_a_pub_win_and_defaults_apply():
-    sampler = Sampler(StatevectorSampler(seed=np.random.default_rng(0)), {"default_shots": 50})
-    result = sampler.run([(ghz(), None, 10), ghz()]).result()
-    assert [r.data.meas.num_shots for r in result] == [10, 50]
-
-
 def forbidden(pubs):
     raise AssertionError("something was run")
-
-
-@pytest.mark.parametrize("shots", [0, -1, True, 1.5])
-def test_bad_shots_are_refused(shots):
-    with pytest.raises(InputError, match="shots"):
-        Sampler(forbidden).run([ghz()], shots=shots)
-
-
-def test_circuits_without_classical_registers_are_refused():
-    with pytest.raises(InputError, match="classical register"):
-        Sampler(forbidden).run([QuantumCircuit(1)])
 
 
 def test_problems_of_options_and_pubs_are_reported_at_once():
@@ -90,9 +73,3 @@ def test_problems_of_options_and_pubs_are_reported_at_once():
         sampler.run([QuantumCircuit(1), "ghz"], shots=0)
     paths = [problem.path for problem in error.value.problems]
     assert paths == ["options.execution.meas_type", "shots", "pubs[1]", "pubs[0].circuit"]
-
-
-@pytest.mark.parametrize("pubs", [3, None])
-def test_what_is_no_list_of_pubs_is_refused(pubs):
-    with pytest.raises(InputError, match="must be a list of PUBs"):
-        Sampler(forbidden).run(pubs)

@@ -1,22 +1,20 @@
 """Wrapped backends: code that only knows `backend.run` gains mitigation unchanged."""
 
-import copy
 import threading
 import time
-import warnings
 
 import numpy as np
 import pytest
 from qiskit import ClassicalRegister, QuantumCircuit, QuantumRegister, transpile
 from qiskit.circuit import Clbit, Parameter
 from qiskit.primitives import BackendSamplerV2, StatevectorSampler
-from qiskit.providers import BackendV2, JobStatus, JobTimeoutError, JobV1
+from qiskit.providers import JobStatus, JobTimeoutError, JobV1
 from qiskit.providers.fake_provider import GenericBackendV2
 from qiskit.result import Result
 from qiskit_aer import AerSimulator
 from qiskit_aer.noise import NoiseModel, ReadoutError
 
-from quell import Estimator, ExecutionError, InputError, OptionsError, SamplerOptions, wrap
+from quell import ExecutionError, InputError, OptionsError, SamplerOptions, wrap
 from quell.errors import CancelledError
 from quell.options.legacy import LegacyOptionsWarning
 from quell.primitives.wrapped import WrappedBackend
@@ -88,14 +86,6 @@ def test_without_stages_counts_are_those_of_the_bare_backend(make, memory):
     assert ours.get_counts(0).int_outcomes() == bare.get_counts(0).int_outcomes()
     if memory:
         assert ours.get_memory() == bare.get_memory()  # shots in the same order
-
-
-def test_a_list_of_circuits_has_the_counts_of_the_bare_backend_too():
-    circuits = [two_registers(), shared_bits(), two_registers()]
-    options = {"shots": 300, "seed_simulator": 9}
-    assert counts_of(wrap(AerSimulator()), circuits, **options) == counts_of(
-        AerSimulator(), circuits, **options
-    )
 
 
 def test_parameter_binds_are_those_of_aer():
@@ -215,12 +205,6 @@ def test_twirled_circuits_give_what_they_gave():
     assert result.results[0].metadata["num_randomizations"] == 32
 
 
-def test_the_same_seed_of_the_simulator_gives_the_same_twirls_and_counts():
-    backend = wrap(AerSimulator(noise_model=readout_noise(0.3)), TWIRLED)
-    runs = [counts_of(backend, shared_bits(), shots=500, seed_simulator=s) for s in (1, 1, 2)]
-    assert runs[0] == runs[1] != runs[2]
-
-
 def test_a_script_that_knows_only_transpile_and_run():
     device = GenericBackendV2(4, coupling_map=[[0, 1], [1, 0], [1, 2], [2, 1], [2, 3], [3, 2]], seed=1)
     backend = wrap(AerSimulator.from_backend(device), TWIRLED)
@@ -326,23 +310,6 @@ def test_a_job_can_be_cancelled_and_keeps_what_was_measured():
     assert job.cancelled()
     assert len(error.value.partial.chunks) == 2
     assert backend.num_runs == 2
-
-
-def test_a_wrapped_backend_looks_like_the_one_inside():
-    inner = GenericBackendV2(3, seed=1)
-    backend = wrap(inner)
-    assert isinstance(backend, BackendV2)
-    assert backend.backend is inner
-    assert backend.target is inner.target
-    assert backend.options == inner.options
-    assert backend.dtm == inner.dtm
-    assert backend.meas_map == inner.meas_map
-    assert backend.coupling_map == inner.coupling_map
-    assert backend.qubit_properties(0).t1 == inner.qubit_properties(0).t1
-    assert wrap(CountingBackend(max_circuits=7)).max_circuits == 7
-    assert wrap(AerSimulator()).configuration().backend_name == "aer_simulator"  # what old scripts ask
-    assert copy.copy(backend).name == backend.name
-    assert not hasattr(backend, "no_such_thing")
 
 
 def test_a_run_may_have_more_circuits_than_the_backend_inside_takes():
@@ -468,17 +435,6 @@ def test_legacy_keys_of_options_are_translated_with_one_warning_that_shows_the_l
     assert [warning.filename for warning in caught] == [__file__]
 
 
-def test_misspelt_keywords_are_met_with_those_of_run():
-    with pytest.raises(OptionsError, match="seed_simulatr: unknown keyword; did you mean 'seed_simulator'"):
-        wrap(AerSimulator()).run(shared_bits(), seed_simulatr=1)
-
-
-def test_todays_keywords_give_no_warning():
-    with warnings.catch_warnings():
-        warnings.simplefilter("error", LegacyOptionsWarning)
-        counts_of(wrap(AerSimulator()), shared_bits(), shots=10, memory=True, method="statevector")
-
-
 @pytest.mark.parametrize(
     ("options", "message"), [({"no_such_keyword": 3}, "no_such_keyword"), ({"meas_level": 1}, "meas_type")]
 )
@@ -505,12 +461,3 @@ def test_backend_sampler_runs_on_it(options):
     assert [result[0].data.c[i].get_counts() for i in range(2)] == [{"0": 64}, {"1": 64}]
     assert result[1].data.b.num_shots == 64
     assert set(result[1].data.a.get_counts()) == {"0", "1"}
-
-
-def test_primitives_and_wrappers_run_on_it():
-    circuit = QuantumCircuit(2)
-    circuit.x(0)
-    backend = wrap(wrap(AerSimulator()), TWIRLED)
-    assert backend.name == "quell(quell(aer_simulator))"
-    job = Estimator(backend, {"resilience_level": 0}).run([(circuit, ["IZ", "ZI"])], precision=0.1)
-    assert job.result()[0].data.evs.tolist() == [-1.0, 1.0]

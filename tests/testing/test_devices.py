@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import importlib.util
 import json
 import math
@@ -533,3 +534,19 @@ def test_exact_values_refuse_what_has_none():
     large.x(range(25))
     with pytest.raises(UnsupportedError, match="24"):
         exact_value(large, "Z" * 25)
+
+
+def test_a_copy_goes_on_where_the_device_is() -> None:
+    """The local mode of the vendor's client runs on deep copies of backends."""
+    device = NoisyDevice("tee5", seed=4, coherent=False, scale=2.0)
+    device.max_circuits = 7
+    device.set_options(shots=50)
+    circuit = QuantumCircuit(5, 1)
+    circuit.sx(0)
+    circuit.measure(0, 0)
+    device.run(circuit).result()
+    other = copy.deepcopy(device)
+    assert (other.switches, other.max_circuits, other.options.shots) == (device.switches, 7, 50)
+    assert other.snapshot is device.snapshot
+    counts = [d.run(circuit, memory=True).result().get_memory() for d in (device, other)]
+    assert counts[0] == counts[1]

@@ -16,7 +16,7 @@ from typing import Any, Final
 import numpy as np
 from attrs import field, frozen
 from numpy.typing import NDArray
-from qiskit.circuit import CircuitInstruction, Gate, Parameter, ParameterExpression
+from qiskit.circuit import CircuitInstruction, Gate, Parameter, ParameterExpression, Qubit
 
 from ..kernels import angles
 
@@ -47,6 +47,10 @@ class Affine:
     def __sub__(self, other: Affine | float) -> Affine:
         return self + (-other)
 
+    def times(self, factor: float) -> Affine:
+        """Return the angle multiplied by a number."""
+        return Affine(self.const * factor, {k: v * factor for k, v in self.terms.items()})
+
     def value(self, atoms: Floats) -> Floats:
         """Return the angle for atom values ``(num_sets, num_atoms)``, float64 ``(num_sets,)``."""
         total = np.full(len(atoms), self.const)
@@ -71,6 +75,11 @@ _PARAMETRIC: Final[dict[str, tuple[tuple[float, ...], ...]]] = {
     "u2": ((pi / 2, 0, 0), (0, 1, 0), (0, 0, 1)),
     "u": ((0, 1, 0, 0), (0, 0, 1, 0), (0, 0, 0, 1)), "u3": ((0, 1, 0, 0), (0, 0, 1, 0), (0, 0, 0, 1)),
 }  # fmt: skip
+#: The same for gates that no library says the unit of: taken only where their matrix is this one.
+_IN_TURNS: Final[dict[str, tuple[tuple[float, ...], ...]]] = {
+    "gpi": ((pi, 0), (-pi / 2, 2 * pi), (pi / 2, -2 * pi)),
+    "gpi2": ((pi / 2, 0), (-pi / 2, 2 * pi), (pi / 2, -2 * pi)),
+}
 
 _CONSTANTS: Final[dict[str, Euler]] = {
     name: (Affine(theta), Affine(phi), Affine(lam)) for name, (theta, phi, lam) in _FIXED.items()
@@ -128,7 +137,10 @@ def gate_euler(instruction: CircuitInstruction, atoms: Atoms) -> Euler | None:
     if not isinstance(operation, Gate) or operation.num_qubits != 1:
         return None
     if any(isinstance(value, ParameterExpression) and value.parameters for value in operation.params):
-        return None
+        if name not in _IN_TURNS or not _is_in_turns(operation):
+            return None
+        parameters = [atoms.affine(value) for value in params]
+        return tuple(_combination(row, parameters) for row in _IN_TURNS[name])  # type: ignore[return-value]
     try:
         matrix = np.asarray(operation.to_matrix(), dtype=complex)
     except Exception:  # whatever a third-party gate raises: it has no matrix, so it stays opaque
@@ -137,11 +149,25 @@ def gate_euler(instruction: CircuitInstruction, atoms: Atoms) -> Euler | None:
     return Affine(float(theta)), Affine(float(phi)), Affine(float(lam))
 
 
+def _is_in_turns(operation: Gate) -> bool:
+    """Return whether a gate has the matrix that its name stands for, by its value at an angle like any other."""
+    probe = operation.to_mutable()
+    probe.params = [0.2247180]
+    bound = gate_euler(CircuitInstruction(probe, [Qubit()]), Atoms())
+    if bound is None:
+        return False
+    expected = tuple(_combination(row, [Affine(0.2247180)]) for row in _IN_TURNS[operation.name])
+    there, back = (
+        angles.quaternions_of_euler(np.array([angle.const for angle in euler])) for euler in (expected, bound)
+    )
+    return bool(abs(there @ back) > 1 - _EPS)
+
+
 def _combination(row: Sequence[float], parameters: Sequence[Affine]) -> Affine:
     total = Affine(row[0])
     for coef, parameter in zip(row[1:], parameters, strict=True):
         if coef:
-            total = total + (parameter if coef > 0 else -parameter)
+            total = total + (parameter if coef == 1 else -parameter if coef == -1 else parameter.times(coef))
     return total
 
 

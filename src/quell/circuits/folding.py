@@ -314,7 +314,7 @@ class Foldable:
         pulses[theta == np.pi / 2] = gate_set.pulses("half")
         # Where phases cost pulses too, frames decide the number only for Paulis.
         is_pauli = np.abs(np.sin(np.where(theta == 0, phi + lam, phi - lam))) < _EPS
-        pulses[((theta == 0) | (theta == np.pi)) & (is_pauli | ("virtual" in gate_set.forms))] = 0
+        pulses[((theta == 0) | (theta == np.pi)) & (is_pauli | (gate_set.pulses("virtual") == 0))] = 0
         found = dict(zip(which, pulses.tolist(), strict=True))
         return {op.before: tuple(found[d] for d in op.before) for op in self.gates}
 

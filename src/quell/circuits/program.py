@@ -78,6 +78,7 @@ class Program:
         label: What the program is for.
         decoupling: What fills the time in which qubits wait, on the schedule of the written circuit.
         target: The device of that schedule; None if nothing is known of it.
+        register: Classical register that was added to the user's to measure into; empty if none was.
     """
 
     template: Template
@@ -91,6 +92,7 @@ class Program:
     label: str = "circuit"
     decoupling: Decoupling | None = None
     target: Target | None = None
+    register: str = ""
 
     @property
     def num_settings(self) -> int:
@@ -108,7 +110,13 @@ class Program:
         return self.num_settings * self.num_randomizations
 
     def written_in(self, gate_set: GateSet) -> Program:
-        """Return the program with touched dressings written in a gate set."""
+        """Return the program with touched dressings written in a gate set.
+
+        Raises:
+            UnsupportedError: They need gates that the set does not have.
+        """
+        for setting in range(0 if gate_set.is_complete else self.num_settings):
+            gate_set.check_theta(self.euler(setting)[:, 0])
         return evolve(self, gate_set=gate_set)
 
     def slices(self, start: int, stop: int) -> Iterator[tuple[int, int, int]]:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from qiskit.circuit.library import RGate
 
 from ..kernels.angles import wrap
-from .gatesets import GateSet
+from .gatesets import VENDOR_GATES, GateSet
 
 #: Gates in time order, each with its parameters.
 Written = tuple[tuple[str, tuple[float, ...]], ...]
@@ -31,6 +31,8 @@ def pulse_gates(gate_set: GateSet, axis: float) -> Written:
     for name in ("r", "prx"):
         if name in gates:
             return ((name, (pi, axis)),)
+    if "gpi" in gates:
+        return (("gpi", (axis / (2 * pi),)),)
     turn = axis
     core: Written
     if "x" in gates:
@@ -49,8 +51,9 @@ def pulse_matrix(gate_set: GateSet, gates: Written) -> NDArray[np.complex128]:
     """Return the matrix of a pulse, complex128 ``(2, 2)``."""
     matrix = np.eye(2, dtype=np.complex128)
     for name, parameters in gates:
-        # Of prx only the target knows the class; it is the r of Qiskit.
-        gate = RGate(*parameters) if name == "prx" else gate_set.make(name, parameters)
+        # Of these only the target knows the class; they are the r of Qiskit.
+        known = VENDOR_GATES.get(name)
+        gate = gate_set.make(name, parameters) if known is None else RGate(*known(*parameters))
         matrix = gate.to_matrix() @ matrix
     return matrix
 

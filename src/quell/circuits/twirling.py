@@ -169,17 +169,35 @@ def _balanced(
 
 
 @frozen
-class MeasureTwirl:
-    """Random X before terminal measurements, undone on the bits; plain data (see `Draw`)."""
-
-    key: draws.Key
-    balanced: bool = False
+class _Inverted:
+    """X before some terminal measurements of each randomization; a subclass says which."""
 
     def touched(self, template: Template) -> NDArray[np.bool_]:
         """Return the dressings before terminal measurements, bool ``(num_dressings,)``."""
         touched = np.zeros(len(template.dressings), dtype=bool)
         touched[[terminal.dressing for terminal in template.terminals]] = True
         return touched
+
+    def flips(self, template: Template, setting: int, start: int, stop: int) -> NDArray[np.bool_]:
+        """Return which terminal measurements are inverted, bool ``(members, num_terminals)``."""
+        raise TypeError(f"{type(self).__name__} must define flips()")
+
+    def frames(self, template: Template, setting: int, start: int, stop: int) -> Frames:
+        """Return X after the dressings before inverted measurements."""
+        shape = (stop - start, len(template.dressings))
+        frames = Frames(np.zeros(shape, dtype=np.uint8), np.zeros(shape, dtype=np.uint8))
+        frames.after[:, [terminal.dressing for terminal in template.terminals]] = self.flips(
+            template, setting, start, stop
+        )
+        return frames
+
+
+@frozen
+class MeasureTwirl(_Inverted):
+    """Random X before terminal measurements, undone on the bits; plain data (see `Draw`)."""
+
+    key: draws.Key
+    balanced: bool = False
 
     def flips(self, template: Template, setting: int, start: int, stop: int) -> NDArray[np.bool_]:
         """Return which terminal measurements are inverted, bool ``(members, num_terminals)``."""
@@ -190,14 +208,22 @@ class MeasureTwirl:
         raw = draws.octets(self.key, setting, start, stop, -(-width // 8))
         return np.unpackbits(raw, axis=1, count=width).astype(bool)
 
-    def frames(self, template: Template, setting: int, start: int, stop: int) -> Frames:
-        """Return X after the dressings before inverted measurements."""
-        shape = (stop - start, len(template.dressings))
-        frames = Frames(np.zeros(shape, dtype=np.uint8), np.zeros(shape, dtype=np.uint8))
-        frames.after[:, [terminal.dressing for terminal in template.terminals]] = self.flips(
-            template, setting, start, stop
-        )
-        return frames
+
+@frozen
+class BalancedStates(_Inverted):
+    """States in which each bit is 1 as often as 0, and bits together in each state as often as in any other.
+
+    Bit i of randomization r is the parity of ``r & words[i]``: bits whose words are linearly independent take all
+    states together equally often in each run of ``2^m`` randomizations, if words have m bits.
+    """
+
+    words: tuple[int, ...]
+
+    def flips(self, template: Template, setting: int, start: int, stop: int) -> NDArray[np.bool_]:
+        """Return which bits are prepared in state 1, bool ``(members, num_terminals)``."""
+        both = np.arange(start, stop)[:, None] & np.array(self.words, dtype=np.int64)
+        odd: NDArray[np.bool_] = np.bitwise_count(both) % 2 == 1
+        return odd
 
 
 def twirled_template(template: Template, strategy: Strategy, *, cliffords: bool = False) -> Template:

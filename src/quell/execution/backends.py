@@ -9,7 +9,7 @@ from contextlib import suppress
 from typing import Any, Final, Self
 
 import numpy as np
-from attrs import define, field
+from attrs import define, evolve, field
 from qiskit import QuantumCircuit
 from qiskit.providers import BackendV2
 from qiskit.transpiler import Target
@@ -20,12 +20,15 @@ from ..circuits.program import Program
 from ..circuits.samples import Samples
 from ..options.resolved import ResolvedExecution
 from . import runner
-from .results import samples_of_result
+from .points import MeasReturn
+from .results import joined_shots, samples_of_result
 from .runner import Chunk, Collector, Progress, derived_seed, result_of
 from .simulated import checked_noise_model, innermost, is_aer, simulated_target
 
 #: Gates of bound circuits submitted at a time.
 _BATCH_GATES: Final = 2_000_000
+#: What vendors call the most shots of a circuit in one run; there is no common name.
+_MAX_SHOTS: Final = ("max_shots", "MAX_SHOTS")
 #: Runs submitted before the first result is read: enough to keep a device busy, few enough to hold in memory.
 _WINDOW: Final = 3
 
@@ -78,6 +81,13 @@ class BackendRunner:
         return self.simulated if is_aer(innermost(self.backend)) else self.target
 
     @property
+    def _meas_return(self) -> MeasReturn | None:
+        """In which form kerneled points are asked for, None where bits are."""
+        if self.run_options.get("meas_level") != 1:
+            return None
+        return "single" if self.run_options.get("meas_return") == "single" else "avg"
+
+    @property
     def takes_binds(self) -> bool:
         """Whether ``run`` accepts parametric circuits and many values of each."""
         return is_aer(self.backend) or bool(getattr(self.backend, "takes_parameter_binds", False))
@@ -88,15 +98,19 @@ class BackendRunner:
         """Run programs chunk by chunk; see `Runner`."""
         collector = Collector(programs, progress)
         forms: dict[int, Any] = {}
-        pending: list[tuple[Batch, Any]] = []
+        pending: list[tuple[Batch, list[tuple[int, Any]]]] = []
 
         def read() -> None:
-            batch, job = pending.pop(0)
-            result = result_of(job, cancelled)
-            if result is None and cancelled.is_set():
-                return
-            for chunk, samples in samples_of_result(result, batch, programs):
-                collector.add(chunk, samples)
+            batch, jobs = pending.pop(0)
+            parts = []
+            for shots, job in jobs:
+                result = result_of(job, cancelled)
+                if result is None and cancelled.is_set():
+                    return
+                asked = {chunk.program: evolve(programs[chunk.program], shots=shots) for chunk in batch}
+                parts.append(samples_of_result(result, batch, asked, self._meas_return))
+            for same in zip(*parts, strict=True):  # one by one, so that those before a bad one are kept
+                collector.add(same[0][0], joined_shots([samples for _, samples in same]))
 
         try:
             for batch in self._batches(programs):
@@ -181,11 +195,11 @@ class BackendRunner:
 
     def _submit(
         self, batch: Batch, programs: Sequence[Program], forms: dict[int, Any], seed: int | None
-    ) -> Any:
-        options: dict[str, Any] = {"shots": programs[batch[0].program].shots}
-        seed_simulator = self._next_seed(seed)
-        if seed_simulator is not None:
-            options["seed_simulator"] = seed_simulator
+    ) -> list[tuple[int, Any]]:
+        """Run a batch; return each job with its shots: one, or several if the backend takes fewer at a time."""
+        options: dict[str, Any] = {}
+        if getattr(self.backend.options, "meas_level", None) not in (None, 2):
+            options["meas_level"] = 2  # what the backend does unless it is told is for others
         options.update(self.run_options)
         circuits: list[QuantumCircuit] = []
         binds: list[dict[Any, list[float]]] = []
@@ -206,4 +220,19 @@ class BackendRunner:
                 binds += [{}] * (chunk.stop - chunk.start)
         if any(binds):
             options["parameter_binds"] = binds
-        return self.backend.run(circuits, **options)
+        jobs = []
+        for shots in self._shares(programs[batch[0].program].shots):
+            seed_simulator = self._next_seed(seed)
+            fixed = {} if seed_simulator is None else {"seed_simulator": seed_simulator}
+            jobs.append((shots, self.backend.run(circuits, **{"shots": shots, **fixed, **options})))
+        return jobs
+
+    def _shares(self, shots: int) -> list[int]:
+        """Split shots into as few runs as the backend's limit allows, as equal as possible."""
+        limits = (getattr(self.backend, name, None) for name in _MAX_SHOTS)
+        limit = next((limit for limit in limits if isinstance(limit, int) and limit > 0), None)
+        # Simulators run more than they say, and averages of parts could not be joined.
+        if limit is None or is_aer(self.backend) or "shots" in self.run_options or self._meas_return == "avg":
+            return [shots]
+        count = max(1, -(-shots // limit))
+        return [shots // count + (part < shots % count) for part in range(count)]

@@ -134,12 +134,16 @@ class ExecutionMode:
             if refusal:
                 raise ExecutionError(f"{self!r}: {refusal}")
             job = make(self)
-            job.start(self._executor)
+            self._start(job)
             with self._lock:
                 self._first = time.monotonic() if self._first is None else self._first
                 self.num_jobs += 1
                 self._jobs = [ref for ref in self._jobs if ref() is not None] + [weakref.ref(job)]
         return job
+
+    def _start(self, job: Job) -> None:
+        """Run a job as soon as there is a worker for it."""
+        job.start(self._executor)
 
     def _refusal(self) -> str | None:
         """Return why no new jobs are accepted, None if they are."""

@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from datetime import datetime
 from typing import Any
 
 import numpy as np
@@ -71,13 +72,14 @@ class Run:
         self._complete = False
         self._late = False
         self._started = self._ended = 0.0
+        self._date = ""
 
     def execute(self) -> list[Any]:
         """Return what the tasks of the plan combine to.
 
         Raises:
             CancelledError: It was cancelled or ran out of time; what was measured is in `partial`.
-            ExecutionError: The device failed; what was measured is in `partial`.
+            ExecutionError: The device failed, or what it measured is good for nothing; it is in `partial`.
         """
         self._started = time.monotonic()
         self._log.info(f"started on {self._runner.name}")
@@ -85,6 +87,7 @@ class Run:
             return self._limited()
         finally:
             self._ended = time.monotonic()
+            self._date = datetime.now().astimezone().isoformat(timespec="seconds")
 
     def _limited(self) -> list[Any]:
         if self._limit is None:
@@ -123,7 +126,11 @@ class Run:
                 continue
             self._known = {**known, **self._exchange.calibrations()}
             self._complete = True
-            combined = combine(self.plan, samples, self._known)
+            try:
+                combined = combine(self.plan, samples, self._known)
+            except ExecutionError as error:  # of what was measured; that is kept
+                error.partial = Partial(_whole(dict(enumerate(samples))))
+                raise
             grown = self._refine(self.plan, combined, self._rng) if self._refine else None
             self._refine = None
             if grown is None:
@@ -209,6 +216,7 @@ class Run:
             "shots": total.shots,
             "calibration_shots": total.calibration_shots,
             "time_taken": self.seconds,
+            "date": self._date,
             "shared_calibrations": self._exchange.facts(self._started),
         }
 

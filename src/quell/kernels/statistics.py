@@ -72,7 +72,8 @@ def deviations_of_mean(values: Floats, weights: Floats, block: int = 1) -> tuple
 
     Returns:
         mean: float64 ``(T,)``.
-        deviations: With ``R // block - 1`` degrees of freedom; None if there are fewer than two blocks.
+        deviations: With one degree of freedom less than there are blocks that have any weight, in the term where
+            these are fewest; None if there are fewer than two.
     """
     mean = (weights * values).sum(axis=0)
     num_blocks = len(values) // block
@@ -81,7 +82,11 @@ def deviations_of_mean(values: Floats, weights: Floats, block: int = 1) -> tuple
     # A last, incomplete block joins the one before it.
     starts = np.arange(num_blocks) * block
     residuals = np.add.reduceat(weights * (values - mean), starts, axis=0)
-    return mean, Deviations(residuals * np.sqrt(num_blocks / (num_blocks - 1)), num_blocks - 1)
+    counted = np.count_nonzero(np.add.reduceat(weights, starts, axis=0), axis=0)
+    least = int(counted.min(initial=num_blocks))
+    if least < 2:
+        return mean, None
+    return mean, Deviations(residuals * np.sqrt(counted / (counted - 1)), least - 1)
 
 
 def student_factor(dof: ArrayLike) -> Floats:

@@ -114,6 +114,12 @@ def strings(*also: None) -> Check:
     return _check("a list of strings", convert, also)
 
 
+def names(value: Any) -> tuple[str, ...] | None:
+    """Return names as a tuple, one alone too; `None` for none."""
+    checked: tuple[str, ...] | None = strings(None)((value,) if isinstance(value, str) else value)
+    return checked
+
+
 def tags(value: Any) -> tuple[str, ...]:
     """Return a tuple of strings; `None` is an empty one, as in the server's options."""
     checked: tuple[str, ...] = strings()(() if value is None else value)
@@ -149,20 +155,21 @@ def groups(value: Any) -> tuple[tuple[int, ...], ...] | None:
     return checked
 
 
-def choice(*names: str, spelling: tuple[str, str] | None = None) -> Check:
+def choice(*names: str | None, spelling: tuple[str, str] | None = None) -> Check:
     """Return a check for one of `names`.
 
     Args:
-        *names: The accepted names, as stored.
+        *names: The accepted names, as stored; `None` if it is accepted too.
         spelling: A character and what it is replaced by first, for names that users know in two spellings.
     """
+    words = [name for name in names if name is not None]
 
-    def check(value: Any) -> str:
+    def check(value: Any) -> str | None:
         value = plain(value)
         name = value.replace(*spelling) if spelling and isinstance(value, str) else value
-        if isinstance(name, str) and name in names:
+        if (name is None or isinstance(name, str)) and name in names:
             return name
-        near = get_close_matches(name, names, n=1) if isinstance(name, str) else []
+        near = get_close_matches(name, words, n=1) if isinstance(name, str) else []
         rule = f"must be one of {', '.join(map(repr, names))}, not {reprlib.repr(value)}"
         raise ValueError(rule, f"did you mean {near[0]!r}?" if near else "")
 
@@ -189,6 +196,14 @@ def image(value: Any) -> str | None:
 def anything(value: Any) -> Any:
     """Return `value` as it is: an object that only the device or a stage can judge."""
     return value
+
+
+def predicate(value: Any) -> Any:
+    """Return a function as it is; `None` for none."""
+    if value is None or callable(value):
+        return value
+    fix = "write lambda bits: bits['c'][:, 0] == bits['c'][:, 1]"
+    raise ValueError(f"must be a function of the bits or None, not {reprlib.repr(value)}", fix)
 
 
 def models(value: Any) -> Any:
@@ -306,7 +321,7 @@ def dictionary(value: Any) -> dict[str, Any]:
 
 
 #: Checks of values that only the device or a stage can judge, or that users nest as they like.
-FREE: frozenset[Check] = frozenset({anything, models, keywords, dictionary})
+FREE: frozenset[Check] = frozenset({anything, models, keywords, dictionary, predicate})
 
 
 def copied(value: Any) -> Any:

@@ -161,6 +161,7 @@ _ACT_WITH: Mapping[str, tuple[str, ...]] = {
     "resilience.zne.": ("resilience.zne_mitigation",),
     "resilience.pec.": ("resilience.pec_mitigation",),
     "calibration.": ("resilience.measure_mitigation",),
+    "post_selection.": ("post_selection.enable",),
 }
 
 

@@ -13,11 +13,13 @@ from attrs import fields
 from ..errors import OptionsError
 from .effective import Effective, effective
 from .resolved import (
+    ResolvedCorrection,
     ResolvedDecoupling,
     ResolvedEnvironment,
     ResolvedEstimator,
     ResolvedExecution,
     ResolvedMeasureNoiseLearning,
+    ResolvedPostSelection,
     ResolvedSampler,
     ResolvedTwirling,
     ResolvedZne,
@@ -59,7 +61,11 @@ def finalize(
             default_shots=values["default_shots"].value,
             seed=options.seed,
             twirling=_twirling(values),
+            correction=_correction(values),
             decoupling=_decoupling(values),
+            post_selection=_post_selection(values),
+            calibration_max_age=options.calibration.max_age,
+            meas_type=options.execution.meas_type,
             execution=_execution(values),
             environment=_environment(values),
         )
@@ -76,6 +82,7 @@ def finalize(
         ),
         zne=_zne(values),
         decoupling=_decoupling(values),
+        post_selection=_post_selection(values),
         calibration_max_age=options.calibration.max_age,
         precision_target=options.execution.precision_target,
         execution=_execution(values),
@@ -118,6 +125,19 @@ def _decoupling(values: Values) -> ResolvedDecoupling | None:
     return ResolvedDecoupling(**settings)
 
 
+def _post_selection(values: Values) -> ResolvedPostSelection | None:
+    if not values["post_selection.enable"].value:
+        return None
+    names = (attribute.name for attribute in fields(ResolvedPostSelection))
+    return ResolvedPostSelection(**{name: values[f"post_selection.{name}"].value for name in names})
+
+
+def _correction(values: Values) -> ResolvedCorrection | None:
+    if not values["resilience.measure_mitigation"].value:
+        return None
+    return ResolvedCorrection(values["calibration.shots"].value, values["calibration.groups"].value or ())
+
+
 def _execution(values: Values) -> ResolvedExecution:
     run_options = dict(values["execution.run_options"].value)
     if not values["execution.init_qubits"].value:
@@ -125,6 +145,10 @@ def _execution(values: Values) -> ResolvedExecution:
     for path in ("execution.rep_delay", "simulator.noise_model"):
         if values[path].value is not None:
             run_options[path.rpartition(".")[2]] = values[path].value
+    meas_type = values.get("execution.meas_type")
+    if meas_type is not None and meas_type.value != "classified":
+        run_options["meas_level"] = 1
+        run_options["meas_return"] = "avg" if meas_type.value == "avg_kerneled" else "single"
     # The device's seed has one place, whoever sets it: runs after the first need seeds derived from it.
     seed = run_options.pop("seed_simulator", None)
     return ResolvedExecution(

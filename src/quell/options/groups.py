@@ -239,6 +239,31 @@ class SamplerResilienceOptions(Group):
 
 
 @options
+class PostSelectionOptions(Group):
+    """Keep only shots whose bits pass a test (ours)."""
+
+    path: ClassVar[str] = "options.post_selection"
+
+    enable: bool = option(False, boolean(), "Drop shots that fail a test (ours).", home="ours")
+    registers: tuple[str, ...] | None = option(
+        None,
+        checks.names,
+        "Classical registers of the circuit that are looked at; None: all of them (ours).",
+        home="ours",
+    )
+    parity: Literal["even", "odd"] | None = option(
+        None, choice("even", "odd", None), "Parity of all these bits together (ours).", home="ours"
+    )
+    predicate: Any = option(
+        None,
+        checks.predicate,
+        "Function from a dict of arrays of bits (shots, size), one a register, to an array of which shots to keep "
+        "(ours). Without parity and predicate all bits must be 0, as those of undisturbed spectators are.",
+        home="ours",
+    )
+
+
+@options
 class CalibrationOptions(Group):
     """Say how calibrations are learned and how long they are used (ours)."""
 
@@ -253,7 +278,7 @@ class CalibrationOptions(Group):
     shots: int | Auto = option(
         "auto",
         integer(1, "auto"),
-        "Shots of a readout calibration; auto: as many as the data takes (ours).",
+        "Shots of a readout calibration; auto: as many as the data takes, for samples at least 1000 (ours).",
         home="ours",
     )
 

@@ -6,8 +6,8 @@ from the shots of each PUB: `twirling_shots` and `sampler_shots` resolve them.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, Literal
 
 from attrs import frozen
 
@@ -15,6 +15,7 @@ from .groups import (
     Amplifier,
     Auto,
     LogLevel,
+    MeasType,
     ModelSelection,
     SequenceType,
     ShotAllocation,
@@ -67,6 +68,29 @@ class ResolvedDecoupling:
     scheduling_method: str
     skip_reset_qubits: bool
     instruction_durations: tuple[tuple[str, tuple[int, ...] | None, float], ...] | None
+
+
+@frozen
+class ResolvedPostSelection:
+    """Which shots are kept.
+
+    Attributes:
+        registers: Classical registers of the circuit that are looked at; None for all of them.
+        parity: Parity of all their bits together; None for either.
+        predicate: Says which shots to keep; where it and the parity are None all bits must be 0.
+    """
+
+    registers: tuple[str, ...] | None
+    parity: Literal["even", "odd"] | None
+    predicate: Callable[[Mapping[str, Any]], Any] | None
+
+
+@frozen
+class ResolvedCorrection:
+    """How readout errors of samples are corrected: shots of the calibration, and qubits calibrated together."""
+
+    total_shots: int | Auto
+    groups: tuple[tuple[int, ...], ...]
 
 
 @frozen
@@ -130,6 +154,7 @@ class ResolvedEstimator:
     measure_noise_learning: ResolvedMeasureNoiseLearning
     zne: ResolvedZne | None
     decoupling: ResolvedDecoupling | None
+    post_selection: ResolvedPostSelection | None
     calibration_max_age: float
     precision_target: str
     execution: ResolvedExecution
@@ -143,6 +168,10 @@ class ResolvedSampler:
     default_shots: int
     seed: int | None
     twirling: ResolvedTwirling
+    correction: ResolvedCorrection | None
     decoupling: ResolvedDecoupling | None
+    post_selection: ResolvedPostSelection | None
+    calibration_max_age: float
+    meas_type: MeasType
     execution: ResolvedExecution
     environment: ResolvedEnvironment

@@ -1,6 +1,6 @@
-"""Rules between options, and between options, circuits and the backend; each returns what breaks it.
+"""Rules between options, and between options and circuits; each returns what breaks it.
 
-Options know nothing of Qiskit: circuits and backends are asked only what any of them can be asked.
+Those between options and devices are in `device_rules`.
 """
 
 from __future__ import annotations
@@ -8,46 +8,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Final
 
-from attrs import frozen
-
 from ..errors import Problem
+from . import device_rules
+from .cases import Case
 from .effective import Effective
-from .group import same
-
-
-@frozen
-class Case:
-    """Everything a rule may look at: effective values by path, circuits, and the backend or other mode."""
-
-    values: Mapping[str, Effective]
-    circuits: tuple[Any, ...]
-    backend: Any
-
-    def __getitem__(self, path: str) -> Any:
-        """Return an effective value, `None` where this tree has no such option."""
-        return self.values[path].value if path in self.values else None
-
-    def is_set(self, path: str) -> bool:
-        """Whether the user set the option."""
-        return path in self.values and self.values[path].origin == "user"
-
-    @property
-    def is_backend(self) -> bool:
-        """Whether there is a backend, with options of `run` that can be asked for."""
-        return hasattr(self.backend, "run") and hasattr(self.backend, "target")
-
-    def takes(self, name: str) -> bool:
-        """Whether the backend lists `name` among the options of `run`."""
-        try:
-            return name in self.backend.options
-        except (AttributeError, TypeError):
-            return False
-
-    @property
-    def backend_name(self) -> str:
-        """What messages call the backend."""
-        return str(getattr(self.backend, "name", None) or type(self.backend).__name__)
-
 
 #: Options of V2 that act inside the vendor's service or client; they have no effect to reproduce elsewhere.
 _VENDOR_ONLY: Final[Mapping[str, str]] = {
@@ -78,15 +42,38 @@ def _not_yet(case: Case) -> Iterator[Problem]:
         yield Problem(
             "options.resilience.zne.amplifier", rule, "set it to 'gate_folding' or 'global_folding'"
         )
-    if "default_precision" not in case.values and case["resilience.measure_mitigation"]:
-        rule = "is True, but this version does not correct readout errors of samples"
-        yield Problem("options.resilience.measure_mitigation", rule, "set it to False")
-    if case["calibration.groups"] is not None:
-        rule = "acts on the correction of samples, which this version does not have"
-        yield Problem("options.calibration.groups", rule, "remove it")
-    if case["execution.meas_type"] not in (None, "classified"):
-        rule = f"is {case['execution.meas_type']!r}, but this version reads bits"
-        yield Problem("options.execution.meas_type", rule, "leave it at 'classified'")
+
+
+def _post_selection(case: Case) -> Iterator[Problem]:
+    """Shots are selected by bits as they are read, so the correction of samples must not touch these bits."""
+    if not case["post_selection.enable"]:
+        return
+    names = case["post_selection.registers"]
+    asks = case["post_selection.parity"] is not None or case["post_selection.predicate"] is not None
+    path = "options.post_selection.registers"
+    if names is None and not asks:
+        rule = "is None, and neither parity nor predicate says which shots to keep"
+        yield Problem(path, rule, "name the register of the spectators, or set parity or predicate")
+    if names is not None and (not names or len(set(names)) < len(names)):
+        rule = f"must name different registers, at least one (got {names})"
+        yield Problem(path, rule, "name each of them once")
+    if case["resilience.measure_mitigation"] and "default_precision" not in case.values and names is None:
+        rule = "is None, so all bits are looked at, and measure_mitigation has no bits left to correct"
+        fix = "name the registers that decide, or set resilience.measure_mitigation to False"
+        yield Problem(path, rule, fix)
+    for index, circuit in enumerate(case.circuits):
+        has = [register.name for register in getattr(circuit, "cregs", ())]
+        missing = [name for name in names or () if name not in has]
+        if missing and hasattr(circuit, "cregs"):
+            rule = f"names {', '.join(map(repr, missing))}, but pubs[{index}] has {_listed(has)}"
+            yield Problem(path, rule, "name registers that all circuits have, or split the run")
+        elif names is None and not has and hasattr(circuit, "cregs"):
+            rule = f"is None, but the circuit of pubs[{index}] has no classical registers to look at"
+            yield Problem(path, rule, "measure spectators into a register of the circuit")
+
+
+def _listed(names: Iterable[str]) -> str:
+    return ", ".join(map(repr, names)) or "no registers"
 
 
 def _needs_twirling(case: Case) -> Iterator[Problem]:
@@ -199,79 +186,47 @@ def _calibration_shots(case: Case) -> Iterator[Problem]:
         yield Problem("options.calibration.shots", rule, "set one of them")
 
 
+#: Most qubits whose readout is calibrated together.
+_LARGEST_GROUP: Final = 8
+
+
+def _groups(case: Case) -> Iterator[Problem]:
+    groups = case["calibration.groups"]
+    if not (case["resilience.measure_mitigation"] and groups):
+        return
+    path, largest = "options.calibration.groups", max(map(len, groups))
+    if largest > _LARGEST_GROUP:
+        rule = f"has a group of {largest} qubits, whose {2**largest} states would be prepared one by one"
+        yield Problem(path, rule, f"use groups of at most {_LARGEST_GROUP}")
+    widths = [circuit.num_qubits for circuit in case.circuits if hasattr(circuit, "num_qubits")]
+    unknown = sorted(qubit for group in groups for qubit in group if widths and qubit >= max(widths))
+    if unknown:
+        rule = f"names qubit {unknown[0]}, but the circuits have at most {max(widths)} qubits"
+        yield Problem(path, rule, "name qubits of transpiled circuits")
+
+
 def _seeds(case: Case) -> Iterator[Problem]:
     if case.is_set("seed") and case.is_set("seed_estimator") and case["seed"] != case["seed_estimator"]:
         rule = f"is {case['seed_estimator']}, but seed is {case['seed']}"
         yield Problem("options.seed_estimator", rule, "they are two names of one option: set one of them")
 
 
-#: Options that become keyword arguments of ``backend.run``.
-_RUN_KEYWORDS: Final = (
-    "execution.init_qubits",
-    "execution.rep_delay",
-    "simulator.noise_model",
-    "simulator.seed_simulator",
-)
-
-
-def _run_keywords(case: Case) -> Iterator[Problem]:
-    """Options for ``backend.run`` need a backend that takes them, and must not be given twice."""
-    given = case["execution.run_options"]
-    elsewhere = "pass a BackendV2, or configure the sampler itself"
-    if given and case.backend is not None and not case.is_backend:
-        rule = f"are arguments of backend.run ({', '.join(given)}), but the mode is a {type(case.backend).__name__}"
-        yield Problem("options.execution.run_options", rule, elsewhere)
-    for path in _RUN_KEYWORDS:
-        name = path.rpartition(".")[2]
-        if not case.is_set(path):
-            continue
-        if name in given:
-            if same(given[name], case[path]):
-                continue
-            rule = f"is {case[path]!r}, but execution.run_options has {name} = {given[name]!r}"
-            yield Problem(f"options.{path}", rule, "set one of them")
-        elif case.backend is None:
-            continue
-        elif not case.is_backend:
-            rule = f"is an argument of backend.run, but the mode is a {type(case.backend).__name__}"
-            yield Problem(f"options.{path}", rule, elsewhere)
-        elif not case.takes(name):
-            rule = f"is not among the options that {case.backend_name} lists for run"
-            force = f"remove it; to pass it anyway set execution.run_options = {{{name!r}: ...}}"
-            yield Problem(f"options.{path}", rule, force)
-
-
-def _delay_range(case: Case) -> Iterator[Problem]:
-    delay, limits = case["execution.rep_delay"], getattr(case.backend, "rep_delay_range", None)
-    if delay is not None and isinstance(limits, (tuple, list)) and len(limits) == 2:
-        low, high = limits
-        if not low <= delay <= high:
-            rule = f"is {delay:g} s, but {case.backend_name} takes {low:g} to {high:g} s"
-            yield Problem("options.execution.rep_delay", rule, "choose a value between")
-
-
-def _simulated_device(case: Case) -> Iterator[Problem]:
-    if case.backend is None:
-        return
-    for path in ("simulator.coupling_map", "simulator.basis_gates"):
-        if case.is_set(path) and not (case.is_backend and case.takes("seed_simulator")):
-            rule = f"describes what a simulator stands for, but {case.backend_name} is not a simulator"
-            yield Problem(f"options.{path}", rule, "remove it")
-
-
 RULES: Final[tuple[Callable[[Case], Iterator[Problem]], ...]] = (
     _vendor_only,
     _not_yet,
+    device_rules.measurement_level,
+    _post_selection,
     _needs_twirling,
     _enough_noise_factors,
     _decoupling,
     _mitigated_precision,
     _layer_noise_model,
     _calibration_shots,
+    _groups,
     _seeds,
-    _run_keywords,
-    _delay_range,
-    _simulated_device,
+    device_rules.run_keywords,
+    device_rules.delay_range,
+    device_rules.simulated_device,
 )
 
 

@@ -7,6 +7,9 @@ from .resolved import ResolvedTwirling
 
 #: Random members of a circuit where the user leaves the number to us.
 NUM_RANDOMIZATIONS = 32
+#: Least shots of the readout calibration of samples where the user leaves the number to us: with fewer, matrices are
+#: not known well enough to be inverted, however few shots they are to correct.
+LEAST_CALIBRATION_SHOTS = 1000
 
 
 def twirling_shots(requested: int, twirling: ResolvedTwirling, *, explicit: bool = False) -> tuple[int, int]:

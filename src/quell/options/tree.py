@@ -15,6 +15,7 @@ from .groups import (
     DynamicalDecouplingOptions,
     EnvironmentOptions,
     EstimatorExecutionOptions,
+    PostSelectionOptions,
     ResilienceOptions,
     SamplerCalibrationOptions,
     SamplerExecutionOptions,
@@ -153,6 +154,7 @@ class EstimatorOptions(Tree):
     dynamical_decoupling: DynamicalDecouplingOptions = group(DynamicalDecouplingOptions)
     twirling: TwirlingOptions = group(TwirlingOptions)
     resilience: ResilienceOptions = group(ResilienceOptions)
+    post_selection: PostSelectionOptions = group(PostSelectionOptions)
     calibration: CalibrationOptions = group(CalibrationOptions)
     execution: EstimatorExecutionOptions = group(EstimatorExecutionOptions)
     environment: EnvironmentOptions = group(EnvironmentOptions)
@@ -178,6 +180,7 @@ class SamplerOptions(Tree):
     dynamical_decoupling: DynamicalDecouplingOptions = group(DynamicalDecouplingOptions)
     twirling: TwirlingOptions = group(TwirlingOptions)
     resilience: SamplerResilienceOptions = group(SamplerResilienceOptions)
+    post_selection: PostSelectionOptions = group(PostSelectionOptions)
     calibration: SamplerCalibrationOptions = group(SamplerCalibrationOptions)
     execution: SamplerExecutionOptions = group(SamplerExecutionOptions)
     environment: EnvironmentOptions = group(EnvironmentOptions)

@@ -126,7 +126,7 @@ class Primitive(Generic[Options]):
             "seed": seed,
             **metadata,
         }
-        max_age = resolved.calibration_max_age if isinstance(resolved, ResolvedEstimator) else 0.0
+        max_age = resolved.calibration_max_age
         # What is learned under other options is learned of another device.
         conditions: Any = (resolved.execution, resolved.decoupling)
         if isinstance(runner, BackendRunner):
@@ -204,7 +204,9 @@ def coerced(
         try:
             good.append((path, coerce(pub_like)))
         except Exception as error:
-            problems.append(Problem(path, str(error).strip("'\"")))
+            # A KeyError quotes its text.
+            text = str(error.args[0]) if isinstance(error, KeyError) and error.args else str(error)
+            problems.append(Problem(path, text))
     return good, problems
 
 

@@ -30,7 +30,14 @@ from ..stages.extrapolation import Extrapolation
 from ..stages.zne import Zne
 from .base import Primitive, Results, check_all, coerced
 from .extrapolated import EstimatorPubResult, extrapolator_problems, reanalyzed, zne_metadata
-from .inputs import check_parameter_values, check_target, measuring, without_final_measurements
+from .inputs import (
+    check_parameter_values,
+    check_target,
+    estimator_pub,
+    final_measurements,
+    measuring,
+    without_final_measurements,
+)
 
 
 @frozen(eq=False)
@@ -83,7 +90,7 @@ class Estimator(Primitive[EstimatorOptions], BaseEstimatorV2):
             precision = None
         given, found = coerced(
             pubs,
-            lambda pub: EstimatorPub.coerce(pub, precision),
+            lambda pub: estimator_pub(pub, precision),
             EstimatorPub,
             "run([(circuit, observables)])",
         )
@@ -197,9 +204,17 @@ class _Checked:
             problems.append(Problem(f"{path}.precision", rule, "ask for less precision"))
         if options is not None and options.precision_target == "mitigated":
             requested = pilot_shots(goal)
+        kept: dict[int, str] = {}
+        if options is not None and options.post_selection is not None and not problems:
+            kept = final_measurements(circuit, options.post_selection.registers)
+            for qubit in sorted(kept.keys() & set(map(int, observables.support))):
+                rule = f"act on qubit {qubit}, whose last measurement into {kept[qubit]!r} post_selection looks at"
+                fix = "set options.post_selection.registers to those of other qubits"
+                problems.append(Problem(f"{path}.observables", rule, fix))
         template, register = None, ""
         if options is not None and not problems:
-            measured, register = measuring(without_final_measurements(circuit), observables.support)
+            bare = without_final_measurements(circuit, kept)
+            measured, register = measuring(bare, observables.support)
             template = template_of(measured)
             if options.zne is not None:
                 amplifier = cast(Folding, options.zne.amplifier)  # rules refuse those that fold nothing
@@ -307,6 +322,8 @@ def _pub_result(
         }
     elif zne is None:  # else every noise factor has its own
         metadata["shots_per_randomization"] = request.shots.shots_per_randomization
+    if "kept_shots" in estimate.details:
+        metadata["post_selection"] = _kept(estimate)
     warnings = []
     if zne is not None and options.zne is not None:
         metadata["resilience"]["zne"] = zne_metadata(zne, options.zne, estimate.terms.settings)
@@ -336,6 +353,15 @@ def _pub_result(
     if warnings:
         metadata["warning"] = "; ".join(warnings)
     return EstimatorPubResult(data, metadata)
+
+
+def _kept(estimate: Estimate) -> dict[str, Any]:
+    """Return what metadata say about the shots that were kept."""
+    kept, taken = (int(estimate.details[name].sum()) for name in ("kept_shots", "taken_shots"))
+    said: dict[str, Any] = {"kept_fraction": kept / taken, "kept_shots": kept}
+    if "kept_fractions" in estimate.details:
+        said["kept_fraction_noise_factors"] = list(estimate.details["kept_fractions"])
+    return said
 
 
 EstimatorV2 = Estimator

@@ -61,7 +61,7 @@ def expectation_values(
             complex or not finite, if shapes do not broadcast, or if there are no shots. All problems are
             listed at once.
     """
-    shape, codes, matrix = _parse(observables, bit_array.num_bits)
+    shape, codes, matrix = parse_observables(observables, bit_array.num_bits)
     if not bit_array.num_shots:
         raise InputError.of([Problem("bit_array", "has no shots", "run with at least one")])
     try:
@@ -201,7 +201,7 @@ class _Terms:
         self.problems.append(Problem(path, rule, fix))
 
 
-def _parse(
+def parse_observables(
     observables: ObservablesArrayLike, num_bits: int
 ) -> tuple[tuple[int, ...], NDArray[np.uint8], csr_array]:
     """Read and check observables.

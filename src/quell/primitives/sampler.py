@@ -2,27 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any, Self
 
 import numpy as np
 from attrs import frozen
 from numpy.typing import NDArray
-from qiskit.primitives import BaseSamplerV2, BitArray, DataBin, SamplerPubResult
+from qiskit import QuantumCircuit
+from qiskit.primitives import BaseSamplerV2, BitArray, DataBin
 from qiskit.primitives.containers.sampler_pub import SamplerPub, SamplerPubLike
 
 from ..build import Shots, lower_problems, lower_stages, sampler_stages
 from ..circuits.ensemble import Ensemble
 from ..circuits.observables import Observables
 from ..circuits.template import template_of
-from ..errors import Problem
+from ..errors import InputError, Problem
 from ..execution.jobs import Job
 from ..execution.runner import Runner
 from ..options import ResolvedSampler, SamplerOptions, sampler_shots
 from ..options.checks import MAX_SHOTS
+from ..options.groups import MeasType
 from ..stages.merge import Merged
 from .base import Primitive, check_all, coerced
-from .inputs import check_parameter_values, check_target
+from .corrected import Readout, SamplerPubResult
+from .inputs import (
+    check_parameter_values,
+    check_registers,
+    check_target,
+    measured_bits,
+    sampler_pub,
+)
 
 
 @frozen(eq=False)
@@ -30,6 +39,7 @@ class _Request:
     pub: SamplerPub
     ensemble: Ensemble
     shots: tuple[int, ...]
+    meas_type: MeasType
 
 
 class Sampler(Primitive[SamplerOptions], BaseSamplerV2):
@@ -59,11 +69,12 @@ class Sampler(Primitive[SamplerOptions], BaseSamplerV2):
         ):
             problems.append(Problem("shots", f"must be a positive integer (got {shots!r})"))
             shots = None
-        given, found = coerced(pubs, lambda pub: SamplerPub.coerce(pub, shots), SamplerPub, "run([circuit])")
+        given, found = coerced(pubs, lambda pub: sampler_pub(pub, shots), SamplerPub, "run([circuit])")
         resolved, runner, of_options = self._resolve([pub for _, pub in given], problems)
         checked = [_Checked.of(pub, path, runner, resolved) for path, pub in given]
         check_all([*problems, *found, *(p for c in checked for p in c.problems)], of_options)
         requests = [_request(c, resolved, runner) for c in checked]
+        InputError.check(_nothing_to_correct(requests, [path for path, _ in given], resolved))
         lower = lower_stages(resolved, runner.target)
         tasks = [
             (sampler_stages(resolved, Shots.of(request.shots), lower), request.ensemble)
@@ -71,7 +82,7 @@ class Sampler(Primitive[SamplerOptions], BaseSamplerV2):
         ]
 
         def results(merged: list[Merged]) -> list[SamplerPubResult]:
-            return [_pub_result(r, m) for r, m in zip(requests, merged, strict=True)]
+            return [_pub_result(r, m, resolved) for r, m in zip(requests, merged, strict=True)]
 
         return self._submit(tasks, runner, resolved, results, {})
 
@@ -90,8 +101,7 @@ class _Checked:
         values = pub.parameter_values.as_array(pub.circuit.parameters)
         problems = [*check_parameter_values(values, pub.circuit, path)]
         problems += check_target(pub.circuit, runner.checked_target, path)
-        if not pub.circuit.cregs:
-            problems.append(Problem(f"{path}.circuit", "has no classical register", "add measurements"))
+        problems += check_registers(pub.circuit, path)
         if pub.shots is not None and not 1 <= pub.shots <= MAX_SHOTS:
             problems.append(Problem(f"{path}.shots", f"must be between 1 and 2^31 (got {pub.shots})"))
         if options is not None and not problems:
@@ -122,16 +132,40 @@ def _request(checked: _Checked, options: ResolvedSampler, runner: Runner) -> _Re
         shots=split[-1],
         target=runner.target,
     )
-    return _Request(pub, ensemble, split)
+    return _Request(pub, ensemble, split, options.meas_type)
 
 
-def _pub_result(request: _Request, merged: Merged) -> SamplerPubResult:
-    shape = request.pub.shape
+def _excluded(options: ResolvedSampler, circuit: QuantumCircuit) -> list[int]:
+    """Return the classical bits that shots are selected by, which are not corrected."""
+    names = (options.post_selection.registers or ()) if options.post_selection else ()
+    return [circuit.find_bit(bit).index for r in circuit.cregs if r.name in names for bit in r]
+
+
+def _nothing_to_correct(
+    requests: Iterable[_Request], paths: Iterable[str], options: ResolvedSampler
+) -> Iterator[Problem]:
+    if options.correction is None:
+        return
+    for request, path in zip(requests, paths, strict=True):
+        excluded = _excluded(options, request.pub.circuit)
+        if all(terminal.clbit in excluded for terminal in request.ensemble.template.terminals):
+            rule = "has no final measurement whose readout could be corrected"
+            fix = "measure at the end of the circuit, or set options.resilience.measure_mitigation to False"
+            yield Problem(f"{path}.circuit", rule, fix)
+
+
+def _pub_result(request: _Request, merged: Merged, options: ResolvedSampler) -> SamplerPubResult:
+    shape, asked = request.pub.shape, sum(request.shots)
+    if 0 in shape:  # nothing was run
+        merged = _nothing(request)
+    bits = {name: array.reshape(*shape, *array.shape[1:]) for name, array in merged.bits.items()}
     arrays = {
-        name: BitArray(bits.reshape(*shape, *bits.shape[1:]), merged.num_bits[name])
-        for name, bits in merged.bits.items()
+        name: array if np.iscomplexobj(array) else BitArray(array, merged.num_bits[name])
+        for name, array in bits.items()
     }
-    asked, executed = sum(request.shots), min((a.num_shots for a in arrays.values()), default=0)
+    executed = merged.averaged if merged.taken is None else int(merged.taken.min())
+    if executed is None:
+        executed = min((array.shape[len(shape)] for array in bits.values()), default=0)
     metadata: dict[str, Any] = {
         "shots": asked,
         "executed_shots": executed,
@@ -140,7 +174,29 @@ def _pub_result(request: _Request, merged: Merged) -> SamplerPubResult:
     }
     if executed < asked and arrays:
         metadata["warning"] = f"{asked} shots were asked for, the device returned {executed}"
-    return SamplerPubResult(DataBin(**arrays, shape=shape), metadata)
+    if merged.kept is not None and merged.taken is not None:
+        metadata["post_selection"] = {
+            "kept_fraction": (merged.kept / merged.taken).reshape(shape).tolist(),
+            "kept_shots": merged.kept.reshape(shape).tolist(),
+            "shots": int(merged.kept.min()),
+        }
+    readout = Readout.of(merged, request.pub.circuit)
+    if readout is not None:
+        excluded = _excluded(options, request.pub.circuit)
+        metadata["readout_correction"] = readout.facts(excluded, measured_bits(request.pub.circuit))
+    return SamplerPubResult(DataBin(**arrays, shape=shape), metadata, readout)
+
+
+def _nothing(request: _Request) -> Merged:
+    """Return what no sets of parameters merge to."""
+    sizes = {register.name: register.size for register in request.pub.circuit.cregs}
+    shots = sum(request.shots)
+    if request.meas_type == "classified":
+        return Merged({name: np.zeros((0, shots, -(-n // 8)), np.uint8) for name, n in sizes.items()}, sizes)
+    averaged = shots if request.meas_type == "avg_kerneled" else None
+    axes = () if averaged else (shots,)
+    points = {name: np.zeros((0, *axes, size), np.complex128) for name, size in sizes.items()}
+    return Merged(points, sizes, averaged=averaged)
 
 
 SamplerV2 = Sampler

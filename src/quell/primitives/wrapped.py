@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from copy import copy
+from functools import partial
 from typing import Any, Final
 
 from attrs import evolve
@@ -12,17 +13,20 @@ from qiskit.providers import BackendV2, Options
 from qiskit.transpiler import Target
 
 from ..errors import InputError, Problem
+from ..execution.jobs import Job
+from ..execution.modes import Batch
 from ..options import SamplerOptions
 from ..options.effective import DEFAULT_SHOTS
 from ..options.legacy import accepted
+from ..options.legacy.tables.run import RUN
 from .binds import circuits_of, pubs_of
+from .configuration import BackendConfiguration
+from .levels import KEYWORDS, set_meas_type
 from .sampler import Sampler
 from .wrapped_job import WrappedJob
 
 #: Keywords of ``run`` that are options of ours on every backend.
 _SIMULATOR: Final = ("seed_simulator", "noise_model")
-#: Keywords that say in which form results are returned, which is for us to decide even where backends list them.
-_RESULTS: Final = ("meas_level", "meas_return")
 
 
 def wrap(
@@ -49,10 +53,18 @@ def wrap(
     return wrapped
 
 
+class _Runs(Batch):
+    """The runs of one wrapped backend: each on a thread that ends with it, because nobody closes a backend."""
+
+    def _start(self, job: Job) -> None:
+        job.start()
+
+
 class WrappedBackend(BackendV2):
     """A backend that runs circuits through `Sampler` on another backend; made by `wrap`.
 
-    What it does not know itself, such as ``configuration()`` or ``properties()``, is that of the backend inside.
+    What it does not know itself, such as ``properties()``, is that of the backend inside. If that has no
+    ``configuration()``, which old scripts and mthree ask for, there is one made from the target.
 
     Attributes:
         backend: The backend inside.
@@ -85,19 +97,35 @@ class WrappedBackend(BackendV2):
             online_date=getattr(backend, "online_date", None),
             backend_version=getattr(backend, "backend_version", None),
         )
+        self._batch: _Runs | None = None
         self._memory: bool | None = legacy.pop("memory", None)
-        shots = legacy.pop("shots", None)
-        self._quell_options = self._updated(_accepted(options, stacklevel=5), legacy, stacklevel=5)
+        self._meas_return: Any = legacy.get(
+            "meas_return"
+        )  # no option of ours has it where bits are the default
+        shots = _whole(legacy.pop("shots", None))
+        self._quell_options = self._updated(_accepted(options, stacklevel=5), legacy, {}, stacklevel=5)
         if shots is not None:
             self._quell_options.default_shots = shots
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("_") or name == "backend":  # not there yet, while this is being made or copied
             raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+        if name == "configuration" and not hasattr(self.backend, name):
+            return partial(BackendConfiguration.of, self)
         return getattr(self.backend, name)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_batch": None}  # jobs, threads and locks stay with the original
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__}({self.name!r})>"
+
+    @property
+    def _mode(self) -> Batch:
+        """The batch that all runs are jobs of, so that they share calibrations as long as these hold."""
+        if self._batch is None:
+            self._batch = _Runs(self.backend)
+        return self._batch
 
     @property
     def quell_options(self) -> SamplerOptions:
@@ -134,7 +162,7 @@ class WrappedBackend(BackendV2):
     def set_options(self, **fields: Any) -> None:
         """Set run options of the backend inside; ``shots`` are ours."""
         if "shots" in fields:
-            self.quell_options.default_shots = fields.pop("shots")
+            self.quell_options.default_shots = _whole(fields.pop("shots"))
         self.backend.set_options(**fields)
 
     @property
@@ -170,42 +198,52 @@ class WrappedBackend(BackendV2):
         Args:
             run_input: A circuit or a list of circuits, with measurements.
             **run_options: ``shots`` (else those of `options`), ``memory``, ``parameter_binds``,
-                ``seed_simulator``, ``noise_model``;
+                ``seed_simulator``, ``noise_model``, ``meas_level``, ``meas_return``;
                 what the backend inside lists in its options goes to its ``run`` unchanged; anything else is
                 translated from the options of old runtimes.
 
         Returns:
-            A job whose result has counts in the format of the backend inside. With ``memory`` shots are in
-            the order in which the backend inside returned them if it lists ``memory``, else sorted.
+            A job whose result has counts in the format of the backend inside, or with ``meas_level=1`` points of
+            kerneled measurements, for each shot if ``meas_return="single"``, else averaged. With ``memory``
+            shots are in the order in which the backend inside returned them if it lists ``memory``, else sorted.
 
         Raises:
             InputError: Listing everything that is wrong with the circuits.
             OptionsError: Keywords are unknown, or contradict options.
         """
-        shots = run_options.pop("shots", None)
+        shots = _whole(run_options.pop("shots", None))
         memory = run_options.pop("memory", None)
         parameter_binds = run_options.pop("parameter_binds", None)
         for default in (self._memory, getattr(self.backend.options, "memory", None)):
             memory = default if memory is None else memory
         circuits = circuits_of(run_input)
         pubs = pubs_of(circuits, parameter_binds)
-        options = self._updated(self.quell_options.copy(), run_options, stacklevel=4)
+        inner = {name: getattr(self.backend.options, name, None) for name in KEYWORDS}
+        if self._meas_return is not None:
+            inner["meas_return"] = self._meas_return
+        options = self._updated(self.quell_options.copy(), run_options, inner, stacklevel=4)
         if options.default_shots is None:
-            options.default_shots = getattr(self.backend.options, "shots", None)
+            options.default_shots = _whole(getattr(self.backend.options, "shots", None))
         if memory and "memory" in self.backend.options:
             options.execution.run_options = {**options.execution.run_options, "memory": True}
         if options.seed is None:  # a script that fixes the seed of a simulator expects the same counts again
             options.seed = options.simulator.seed_simulator
         try:
-            job = Sampler(self.backend, options).run(pubs, shots=shots)
+            job = Sampler(self._mode, options).run(pubs, shots=shots)
         except InputError as error:
             raise InputError.of(_in_words_of_run(error.problems)) from None
         return WrappedJob(self, job, circuits, [pub[0] for pub in pubs], memory=bool(memory))
 
     def _updated(
-        self, options: SamplerOptions, keywords: Mapping[str, Any], *, stacklevel: int
+        self,
+        options: SamplerOptions,
+        keywords: Mapping[str, Any],
+        defaults: Mapping[str, Any],
+        *,
+        stacklevel: int,
     ) -> SamplerOptions:
-        """Return options with keywords of ``run``, which win over what the options say."""
+        """Return options with keywords of ``run``, which win over what the options say; `defaults` do not."""
+        set_meas_type(options, keywords, defaults)
         legacy: dict[str, Any] = {}
         inner = dict(options.execution.run_options)
         for name, value in keywords.items():
@@ -213,7 +251,9 @@ class WrappedBackend(BackendV2):
                 if value is not None:  # backends, and the code that calls them, say None for "not given"
                     inner.pop(name, None)
                     options.simulator.update({name: value})
-            elif name in self.backend.options and name not in _RESULTS:
+            elif name in KEYWORDS or (value is None and name in RUN and name not in self.backend.options):
+                continue
+            elif name in self.backend.options:
                 inner[name] = value
                 if hasattr(options.execution, name):  # said here, and so not there
                     options.execution.update({name: getattr(type(options.execution)(), name)})
@@ -232,6 +272,11 @@ def _accepted(options: SamplerOptions | Mapping[str, Any] | None, *, stacklevel:
     values = options.diff() if isinstance(options, SamplerOptions) else options
     unset = SamplerOptions(default_shots=None)
     return accepted(values, SamplerOptions, base=unset, stacklevel=stacklevel)
+
+
+def _whole(shots: Any) -> Any:
+    """Return whole floats, like the 1e4 of many a script, as the integers that backends make of them."""
+    return int(shots) if isinstance(shots, float) and shots.is_integer() else shots
 
 
 def _in_words_of_run(problems: Iterable[Problem]) -> Iterator[Problem]:

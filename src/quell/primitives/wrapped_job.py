@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import math
+import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
 
 from qiskit import QuantumCircuit
+from qiskit.primitives import PrimitiveResult
 from qiskit.providers import BackendV2, JobStatus, JobTimeoutError, JobV1
 from qiskit.result import Result
 
 from ..execution.jobs import Job
 from ..plans import Plan
+from .corrected import SamplerPubResult
 from .results import result_of_samples
 
 
@@ -34,6 +37,7 @@ class WrappedJob(JobV1):
         self._ran = ran
         self._memory = memory
         self._result: Result | None = None
+        self._lock = threading.Lock()
 
     def submit(self) -> None:
         """Do nothing: the job was submitted when it was made."""
@@ -47,21 +51,36 @@ class WrappedJob(JobV1):
 
         Raises:
             ExecutionError: The device failed, or the job was cancelled; what was measured is in ``partial``.
+            CalibrationError: Readout of some qubits cannot be corrected; `raw_result` has what was read.
         """
         samples = self._job.result(timeout)
-        if self._result is None:
-            backend = self.backend()
-            self._result = result_of_samples(
-                samples,
-                self._circuits,
-                self._ran,
-                memory=self._memory,
-                backend_name=backend.name,
-                backend_version=backend.backend_version,
-                job_id=self.job_id(),
-                time_taken=samples.metadata["time_taken"],
-            )
+        with self._lock:  # all who ask get the same result
+            if self._result is None:
+                self._result = self._made(samples, corrected=True)
         return self._result
+
+    def raw_result(self, timeout: float | None = None) -> Result:
+        """Return the result without the correction of readout errors: what was read, with twirls undone.
+
+        Raises:
+            ExecutionError: The device failed, or the job was cancelled; what was measured is in ``partial``.
+        """
+        return self._made(self._job.result(timeout), corrected=False)
+
+    def _made(self, samples: PrimitiveResult[SamplerPubResult], *, corrected: bool) -> Result:
+        backend = self.backend()
+        return result_of_samples(
+            samples,
+            self._circuits,
+            self._ran,
+            memory=self._memory,
+            corrected=corrected,
+            backend_name=backend.name,
+            backend_version=backend.backend_version,
+            job_id=self.job_id(),
+            date=samples.metadata["date"],
+            time_taken=samples.metadata["time_taken"],
+        )
 
     def wait_for_final_state(
         self,

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from ..circuits.observables import Settings
 from ..kernels.statistics import Deviations, deviations_of_mean, widened
+from .postselect import nothing_kept
 
 Floats = NDArray[np.float64]
 
@@ -108,13 +109,29 @@ class Estimate:
         """Shape of the PUB."""
         return self.terms.settings.shape
 
+    @property
+    def shots(self) -> Floats:
+        """Shots behind each term that were not dropped, float64 ``(T,)``."""
+        setting = self.terms.settings.setting
+        if "kept_shots" in self.details:
+            kept: Floats = self.details["kept_shots"][setting].astype(float)
+            return kept
+        all_settings = int(setting.max(initial=0)) + 1
+        return np.full(len(setting), self.details.get("executed_shots", 0) / all_settings)
+
     def reduced(self, block: int = 1) -> Estimate:
         """Average over the randomization axis; the spread between members is the error bar.
 
         With a single member the spread is unknown and the shot variance stands in for it, which `details`
         says under ``"single_randomization"``.
+
+        Raises:
+            ExecutionError: Of some setting all shots were dropped.
         """
         terms = self.terms
+        if "kept_shots" in self.details and not np.all(self.details["kept_shots"]):
+            empty = int(np.argmin(self.details["kept_shots"]))
+            raise nothing_kept(f"setting {empty}", int(self.details["taken_shots"][empty]))
         mean, spread = deviations_of_mean(terms.values, terms.weights, block)
         details = dict(self.details)
         if spread is None:

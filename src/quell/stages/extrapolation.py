@@ -89,10 +89,7 @@ class Data:
         least, spread = [], []
         for point in self.points:
             terms = point.terms
-            shots = point.details.get("executed_shots", 0) / max(
-                1, int(terms.settings.setting.max(initial=0)) + 1
-            )
-            shots = max(1.0, float(shots))
+            shots = np.maximum(point.shots, 1.0)
             raw = terms.values[0] / terms.scale
             least.append(terms.scale**2 * (np.clip(1 - raw**2, 0, None) + 4 / shots) / shots)
             spread.append(sum((own.variance for own in terms.spread), np.zeros_like(raw)))

@@ -20,11 +20,11 @@ from ..circuits.gatesets import choose
 from ..circuits.observables import Settings, settings_of
 from ..circuits.program import Program
 from ..circuits.samples import Samples
-from ..errors import ExecutionError
 from ..kernels import draws, parities
 from ..kernels.statistics import deviations_of_mean
 from .base import Stage
 from .estimate import Estimate, Terms
+from .postselect import nothing_kept
 
 
 @frozen(eq=False)
@@ -72,6 +72,7 @@ class Measure(Stage[Ensemble, Program, Samples, Estimate]):
             gate_set=None,
             draws=task.draws,
             randomizations=(0, task.num_randomizations or 1),
+            register=task.register,
         )
         if program.touched.any():
             program = program.written_in(choose(template.written, task.target))
@@ -87,7 +88,11 @@ class Measure(Stage[Ensemble, Program, Samples, Estimate]):
         )
 
     def combine(self, residue: MeasureResidue, results: Sequence[Samples]) -> Estimate:
-        """Turn bits into term values and observables' variances, member by member."""
+        """Turn bits into term values and observables' variances, member by member.
+
+        Raises:
+            ExecutionError: There are no shots of some setting.
+        """
         settings, program = residue.settings, residue.program
         members, size = program.num_randomizations * residue.blocks, len(settings.constants)
         num_terms = len(settings.setting)
@@ -96,6 +101,10 @@ class Measure(Stage[Ensemble, Program, Samples, Estimate]):
         variance = np.zeros((members, size))
         if results:
             samples = results[0]
+            kept, taken = (
+                shots.reshape(program.num_settings, -1).sum(axis=1)
+                for shots in (samples.shots, samples.returned)
+            )
             bits, member_shots = samples.bits[residue.register], samples.shots
             if residue.blocks > 1 and residue.key is not None:
                 bits, member_shots = _in_blocks(bits, member_shots, residue.blocks, residue.key)
@@ -114,15 +123,16 @@ class Measure(Stage[Ensemble, Program, Samples, Estimate]):
                 here = here.flipped(flips)
             codes = settings.codes[terms]
             shots = here.shots.astype(float)
-            if not shots.any():
-                raise ExecutionError(f"the device returned no shots for setting {setting}", samples)
+            if not taken[setting] or not (kept[setting] or residue.randomized):
+                raise nothing_kept(f"setting {setting}", int(taken[setting]), samples)
             values[:, terms] = parities.term_sums(here, codes) / np.maximum(shots, 1)[:, None]
-            weights[:, terms] = (shots / shots.sum())[:, None]
+            weights[:, terms] = (shots / max(shots.sum(), 1))[:, None]
             first, second = parities.observable_sums(here, codes, parts[own, terms])
+            # Members without shots have no weight; their variance is only kept finite.
             variance[:, rows] += parities.variance_of_mean(
-                first, second, here.shots, bounds[own], floors[own]
+                first, second, np.maximum(here.shots, 1), bounds[own], floors[own]
             )
-            total = here.shots.sum(keepdims=True)
+            total = np.maximum(here.shots.sum(keepdims=True), 1)
             pooled[rows] += parities.variance_of_mean(
                 first.sum(axis=0, keepdims=True),
                 second.sum(axis=0, keepdims=True),
@@ -134,6 +144,12 @@ class Measure(Stage[Ensemble, Program, Samples, Estimate]):
         terms_ = Terms(values, weights, settings, scale=np.ones(num_terms))
         shape = settings.shape
         axes = (members,) if residue.randomized else ()
+        details: dict[str, Any] = {
+            "executed_shots": int(results[0].returned.sum()) if results else 0,
+            "asked_shots": program.num_members * program.shots if results else 0,
+        }
+        if results and samples.taken is not None:
+            details |= {"kept_shots": kept, "taken_shots": taken}
         if residue.blocks > 1:
             mean, spread = deviations_of_mean(values, weights)
             terms_ = evolve(
@@ -149,10 +165,7 @@ class Measure(Stage[Ensemble, Program, Samples, Estimate]):
             shot_variance=pooled.reshape(shape),
             floor=floor.reshape(shape),
             terms=terms_,
-            details={
-                "executed_shots": int(results[0].shots.sum()) if results else 0,
-                "asked_shots": program.num_members * program.shots if results else 0,
-            },
+            details=details,
         )
 
     def describe(self) -> str:

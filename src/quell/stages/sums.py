@@ -45,11 +45,9 @@ def weighted(points: Sequence[Estimate], response: Floats, values: Floats) -> Es
 def pooled(estimates: Sequence[Estimate]) -> Estimate:
     """Return the mean of reduced estimates of the same values, weighted by their shots."""
     shares = _shares(estimates)
-    terms = estimates[0].terms
-    response = np.broadcast_to(shares, (terms.values.shape[1], len(shares)))
     values = sum((e.terms.values[0] * s for e, s in zip(estimates, shares, strict=True)), np.zeros(1))
     return evolve(
-        weighted(estimates, response, values), details={**estimates[0].details, **totals(estimates)}
+        weighted(estimates, shares.T, values), details={**estimates[0].details, **totals(estimates)}
     )
 
 
@@ -65,8 +63,9 @@ def joined(estimates: Sequence[Estimate]) -> Estimate:
     )
     united = evolve(
         estimates[0],
-        shot_variance=sum((e.shot_variance * s**2 for e, s in pairs), np.zeros(())),
-        floor=estimates[0].floor * shares[0] ** 2,  # it falls with the square of all shots
+        shot_variance=sum((e.shot_variance * _squared(e, s) for e, s in pairs), np.zeros(())),
+        # It falls with the square of all shots, whichever estimate it is taken from; one without shots has none.
+        floor=np.max([e.floor * _squared(e, s) for e, s in pairs], axis=0),
         terms=terms,
         details={**estimates[0].details, **totals(estimates)},
     )
@@ -77,12 +76,21 @@ def totals(estimates: Sequence[Estimate]) -> dict[str, Any]:
     """Return the details that add up over estimates."""
     return {
         key: sum(e.details[key] for e in estimates)
-        for key in ("executed_shots", "asked_shots")
+        for key in ("executed_shots", "asked_shots", "kept_shots", "taken_shots")
         if key in estimates[0].details
     }
 
 
+def _squared(estimate: Estimate, shares: Floats) -> Floats | float:
+    """Return by what shot variances shrink where an estimate counts by shares ``(T,)`` of its terms."""
+    if not len(shares) or np.ptp(shares) == 0:
+        return float(shares.max(initial=0.0)) ** 2
+    return estimate.shot_ratio(shares**2)
+
+
 def _shares(estimates: Sequence[Estimate]) -> Floats:
-    shots = np.array([e.details.get("executed_shots", 1) for e in estimates], dtype=float)
-    shares: Floats = shots / shots.sum() if shots.any() else np.full(len(shots), 1 / len(shots))
+    """Return the share of each estimate in the shots behind each term, float64 ``(E, T)``."""
+    shots = np.stack([e.shots for e in estimates])
+    total = shots.sum(axis=0)
+    shares: Floats = np.where(total > 0, shots / np.where(total > 0, total, 1.0), 1 / len(shots))
     return shares

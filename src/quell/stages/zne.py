@@ -183,6 +183,7 @@ class Zne(Stage[Ensemble, Ensemble, Estimate, Estimate]):
         details = {
             **flat[0].details,
             **totals(flat),
+            **_kept_fractions(flat),
             "zne": Extrapolation(
                 noise_factors=data.factors,
                 values=np.stack([e.value for e in flat], axis=-1),
@@ -218,3 +219,11 @@ class Zne(Stage[Ensemble, Ensemble, Estimate, Estimate]):
         models = ", ".join(model.name for model in self.extrapolators)
         guard = ", guarded" if self.guard else ""
         return f"ZNE: {self.folding.replace('_', ' ')} to {factors}; {models}{guard}"
+
+
+def _kept_fractions(points: Sequence[Estimate]) -> dict[str, Any]:
+    """Return as a detail which part of the shots of each noise factor was kept, nothing where none were dropped."""
+    if "kept_shots" not in points[0].details:
+        return {}
+    sums = [(e.details["kept_shots"].sum(), e.details["taken_shots"].sum()) for e in points]
+    return {"kept_fractions": tuple(float(kept / taken) for kept, taken in sums)}

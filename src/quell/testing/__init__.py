@@ -13,6 +13,7 @@ _HOME = {
     "DeviceSnapshot": "snapshots",
     "ExactSampler": "samplers",
     "FailingBackend": "backends",
+    "IQBackend": "iq",
     "NoisyDevice": "devices",
     "ReadoutModel": "readout",
     "check_stage": "laws",
@@ -30,6 +31,7 @@ __all__ = [
     "DeviceSnapshot",
     "ExactSampler",
     "FailingBackend",
+    "IQBackend",
     "NoisyDevice",
     "ReadoutModel",
     "check_stage",
@@ -45,6 +47,7 @@ __all__ = [
 if TYPE_CHECKING:
     from .backends import CountingBackend, FailingBackend
     from .devices import NoisyDevice, exact_value
+    from .iq import IQBackend
     from .laws import check_stage, default_ensemble, ensemble_of, exact_values, run_stages
     from .readout import ReadoutModel
     from .samplers import ExactSampler

@@ -6,6 +6,7 @@ mitigation method returns can be compared with what it should return.
 
 from __future__ import annotations
 
+import copy
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
@@ -153,6 +154,12 @@ class NoisyDevice(BackendV2):
         device = NoisyDevice(self.snapshot, **wanted, seed=self._seed, method=self._method)
         device.max_circuits = self.max_circuits
         device.set_options(**dict(self.options.items()))
+        return device
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> NoisyDevice:
+        """Return a device that goes on where this one is: the local mode of the vendor's client runs on copies."""
+        device = self.with_noise()
+        device._rng = copy.deepcopy(self._rng, memo)
         return device
 
     def noiseless(self) -> NoisyDevice:

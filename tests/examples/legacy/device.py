@@ -1,4 +1,4 @@
-"""The simulated devices that the scripts run on: three qubits, with and without errors."""
+"""The simulated devices that the scripts run on, of as many qubits as they ask for."""
 
 from qiskit_aer import AerSimulator
 from qiskit_aer.noise import NoiseModel, ReadoutError, depolarizing_error

@@ -32,7 +32,8 @@ class Entry:
         if outcome.quell:
             parts.append(f"in quell only: {', '.join(assignments(outcome.quell))}")
         if outcome.reason:
-            parts.append(f"dropped ({outcome.reason})")
+            where = " from V2" if outcome.quell else ""
+            parts.append(f"dropped{where} ({outcome.reason})")
         head = "; ".join(part for part in parts if part)
         return f"{self.old} -> {head or 'nothing to set'}" + (f": {outcome.text}" if outcome.text else "")
 

@@ -7,7 +7,7 @@ from typing import Any
 from ..rows import NOTHING, Context, Outcome, Refused, Row, Shift, Source, drop, plain, whole
 from .run import RUN, shifted
 
-_M3 = "quell corrects samples by M3: resilience.measure_mitigation = True"
+_M3 = "quell corrects samples by M3"
 
 
 def _fitter(value: Any, context: Context) -> Outcome:

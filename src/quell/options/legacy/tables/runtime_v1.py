@@ -66,7 +66,7 @@ def _sampler_level(value: int, context: Context) -> Outcome:
     if value == 0:
         return Outcome(reason="implied", text="V2 samplers have no levels and correct nothing")
     if value == 1:
-        text = "it meant M3; quell: resilience.measure_mitigation = True, corrected beside the raw counts"
+        text = "it meant M3; quell corrects beside the raw counts"
         return Outcome(quell={"resilience.measure_mitigation": True}, reason="no_equiv", text=text)
     return Outcome(reason="no_equiv", text="V1 samplers ran nothing above level 1, not even M3")
 
