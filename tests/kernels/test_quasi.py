@@ -8,7 +8,9 @@ from hypothesis.extra.numpy import arrays
 
 from quell.errors import UnsupportedError
 from quell.kernels import quasi
-from quell.kernels.confusion import Confusion, Outcomes
+from quell.kernels.confusion import Confusion
+from quell.kernels.inverse import full_inverse
+from quell.kernels.outcomes import Outcomes
 
 QUASI = arrays(float, st.integers(1, 8), elements=st.floats(-0.3, 1.0)).filter(lambda q: q.sum() > 0.1)
 
@@ -42,9 +44,7 @@ def test_the_full_inverse_is_that_of_the_whole_matrix(case):
     number = outcomes.bits @ (1 << np.arange(4))
     read = np.zeros(16)
     read[number] = outcomes.counts / 4000
-    assert quasi.full_inverse(outcomes, confusions) == pytest.approx(
-        np.linalg.solve(dense(confusions, 4), read)
-    )
+    assert full_inverse(outcomes, confusions) == pytest.approx(np.linalg.solve(dense(confusions, 4), read))
 
 
 def test_the_reduced_inverse_is_the_full_one_where_all_outcomes_were_read(case):
@@ -52,7 +52,7 @@ def test_the_reduced_inverse_is_the_full_one_where_all_outcomes_were_read(case):
     number = outcomes.bits @ (1 << np.arange(4))
     assert len(number) == 16
     reduced = quasi.reduced_inverse(outcomes, confusions, 4)
-    assert reduced == pytest.approx(quasi.full_inverse(outcomes, confusions)[number])
+    assert reduced == pytest.approx(full_inverse(outcomes, confusions)[number])
 
 
 def test_the_reduced_inverse_stays_within_its_distance_and_its_outcomes(case):

@@ -18,7 +18,8 @@ from qiskit.quantum_info import Operator, Pauli, SparsePauliOp, Statevector, pau
 from repetitions import COUNTS, check_coverage, check_unbiased
 
 from quell import Sampler
-from quell.kernels.confusion import Confusion, Outcomes
+from quell.kernels.confusion import Confusion
+from quell.kernels.outcomes import Outcomes
 from quell.kernels.quasi import reduced_inverse
 from quell.primitives.quasi import QuasiDistribution
 from quell.testing import ExactSampler, ReadoutModel

@@ -13,7 +13,7 @@ from qiskit.circuit import Parameter
 from quell import pipeline
 from quell.circuits.bound import BoundForm
 from quell.circuits.template import template_of
-from quell.kernels.confusion import Outcomes
+from quell.kernels.outcomes import Outcomes
 from quell.primitives.quasi import QuasiDistribution
 from quell.stages.m3 import M3
 from quell.stages.merge import Merge

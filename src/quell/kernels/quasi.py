@@ -10,43 +10,16 @@ from numpy.typing import NDArray
 from scipy.sparse.linalg import LinearOperator, gmres
 
 from ..errors import Problem, UnsupportedError
-from .confusion import Confusion, Outcomes
+from .confusion import Confusion
+from .outcomes import Outcomes
 
 Floats = NDArray[np.float64]
 
-#: Most bits whose full distribution is made.
-FULL_BITS: Final = 16
 #: Most outcomes whose reduced matrix is factorised, and most of which it is held at all.
 _DIRECT: Final = 2048
 _HELD: Final = 16384
-_TOLERANCE: Final = 1e-8
-
-
-def full_inverse(outcomes: Outcomes, confusions: Sequence[Confusion]) -> Floats:
-    """Return the corrected probability of every outcome of a few bits.
-
-    The inverse of the whole product of confusion matrices, which is unbiased also for outcomes that were never read.
-
-    Args:
-        outcomes: What was read, at most `FULL_BITS` bits.
-        confusions: How groups of them are misread; bits in none are taken as they are.
-
-    Returns:
-        float64 ``(2^n,)``; bit i is bit i of the index.
-    """
-    width = outcomes.bits.shape[1]
-    number = outcomes.bits.astype(np.int64) @ (1 << np.arange(width))
-    table: Floats = np.zeros(2**width)
-    table[number] = outcomes.totals / outcomes.num_shots
-    # Axis j is bit n - 1 - j; a group's state has its first bit as the least significant one.
-    table = table.reshape((2,) * width)
-    for confusion in confusions:
-        size = len(confusion.bits)
-        axes = [width - 1 - bit for bit in reversed(confusion.bits)]
-        inverse = confusion.inverse.reshape((2,) * (2 * size))
-        product = np.tensordot(inverse, table, axes=(list(range(size, 2 * size)), axes))
-        table = np.moveaxis(product, list(range(size)), axes)
-    return table.reshape(-1)
+#: Of the iterative solution; its matrix is held in float32.
+_TOLERANCE: Final = 1e-6
 
 
 def reduced_inverse(outcomes: Outcomes, confusions: Sequence[Confusion], distance: int) -> Floats:
@@ -82,8 +55,9 @@ def reduced_inverse(outcomes: Outcomes, confusions: Sequence[Confusion], distanc
     if size <= _DIRECT:
         return np.asarray(np.linalg.solve(matrix, read), dtype=np.float64)
     diagonal = matrix.diagonal()
+    product = LinearOperator(matrix.shape, matvec=lambda x: matrix @ x.astype(np.float32), dtype=np.float64)
     scaled = LinearOperator(matrix.shape, matvec=lambda x: x / diagonal, dtype=np.float64)
-    solution, failed = gmres(matrix, read, x0=read, rtol=_TOLERANCE, M=scaled, maxiter=100)
+    solution, failed = gmres(product, read, x0=read, rtol=_TOLERANCE, M=scaled, maxiter=100)
     if failed:
         rule = f"could not be corrected: the solver did not converge for {size} outcomes"
         raise UnsupportedError.of([Problem("samples", rule, "use expectation_value() or marginal()")])

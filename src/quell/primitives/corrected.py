@@ -13,7 +13,8 @@ from qiskit.primitives import DataBin
 from qiskit.primitives import SamplerPubResult as QiskitResult
 
 from ..errors import InputError, Problem, UnsupportedError
-from ..kernels.confusion import Confusion, Outcomes
+from ..kernels.confusion import Confusion
+from ..kernels.outcomes import Outcomes
 from ..stages.merge import Merged
 from .quasi import QuasiDistribution
 

@@ -1,4 +1,4 @@
-"""Counts and confusion matrices as users have them, read and checked."""
+"""Counts and confusion matrices as users have them, read and checked; outcomes as they are shown."""
 
 from __future__ import annotations
 
@@ -44,6 +44,27 @@ def read_counts(
     rows = np.frombuffer(packed, dtype=np.uint8).reshape(len(counts), -1)
     bits = np.unpackbits(rows, axis=1, count=width, bitorder="little")
     return groups, bits, np.array([int(n) for n in counts.values()], dtype=np.int64)
+
+
+def bit_strings(bits: NDArray[np.uint8], registers: Sequence[Sequence[int]]) -> list[str]:
+    """Return outcomes as bit strings, the first register rightmost, with spaces between registers."""
+    if not len(bits):
+        return []
+    parts: list[NDArray[np.uint8]] = []
+    for register in reversed(registers):
+        if parts:
+            parts.append(np.full((len(bits), 1), ord(" "), dtype=np.uint8))
+        parts.append(bits[:, list(register)][:, ::-1] + np.uint8(ord("0")))
+    chars = np.concatenate(parts, axis=1) if parts else np.zeros((len(bits), 0), dtype=np.uint8)
+    width = chars.shape[1]
+    text = np.ascontiguousarray(chars).tobytes().decode("ascii")
+    return [text[i * width : (i + 1) * width] for i in range(len(bits))]
+
+
+def integers_of(bits: NDArray[np.uint8], shown: Sequence[int]) -> list[int]:
+    """Return outcomes as integers."""
+    packed = np.packbits(bits[:, list(shown)], axis=1, bitorder="little")
+    return [int.from_bytes(row.tobytes(), "little") for row in packed]
 
 
 def _is_group(key: Any) -> bool:

@@ -16,9 +16,11 @@ from numpy.typing import ArrayLike, NDArray
 from qiskit.primitives.containers.observables_array import ObservablesArrayLike
 
 from ..errors import InputError, MissingDependencyError, Problem, UnsupportedError
-from ..kernels.confusion import Confusion, Outcomes, check, expectations
-from ..kernels.quasi import FULL_BITS, full_inverse, nearest_probabilities, reduced_inverse, whole_counts
-from .counts import read_counts
+from ..kernels.confusion import Confusion, check
+from ..kernels.inverse import FULL_BITS, FULL_BITS_IN_GROUPS, expectations, full_inverse
+from ..kernels.outcomes import Outcomes
+from ..kernels.quasi import nearest_probabilities, reduced_inverse, whole_counts
+from .counts import bit_strings, integers_of, read_counts
 from .expectation import parse_observables
 
 __all__ = ["QuasiDistribution"]
@@ -180,7 +182,8 @@ class QuasiDistribution(Mapping[Any, float]):
     def marginal(self, bits: Sequence[int]) -> Self:
         """Return the distribution of some bits, in this order, bit 0 being the rightmost of the keys.
 
-        For at most 16 bits all their outcomes are there, by the inverse of the whole confusion matrix.
+        For at most 16 bits, with the others of their groups at most 22, all their outcomes are there, by the inverse of
+        the whole confusion matrix.
         """
         chosen = list(bits) if isinstance(bits, Iterable) else []
         known = all(_is_integer(bit) and 0 <= bit < self.num_bits for bit in chosen)
@@ -250,7 +253,7 @@ class QuasiDistribution(Mapping[Any, float]):
             tuple(c.moved(column) for c in own),
             columns,
             integers,
-            marginal and len(column) <= FULL_BITS,
+            marginal and len(shown) <= FULL_BITS and len(column) <= FULL_BITS_IN_GROUPS,
         )
 
     @property
@@ -283,14 +286,14 @@ class QuasiDistribution(Mapping[Any, float]):
             if self._single:
                 solved = self._m3()
                 values = np.array(
-                    [solved[key] for key in _strings(bits, (tuple(range(width)),))], dtype=float
+                    [solved[key] for key in bit_strings(bits, (tuple(range(width)),))], dtype=float
                 )
             else:
                 values = reduced_inverse(self.outcomes, self._seen, min(width, _DISTANCE))
         if not np.isfinite(values).all():
             rule = "could not be corrected: the confusion matrices leave no finite solution"
             raise UnsupportedError.of([Problem("samples", rule, "calibrate again, or use marginal()")])
-        keys = _integers(bits, self._shown) if self.integers else _strings(bits, self.registers)
+        keys = integers_of(bits, self._shown) if self.integers else bit_strings(bits, self.registers)
         found: dict[Any, float] = {}
         for key, value in zip(keys, values.tolist(), strict=True):
             found[key] = found.get(key, 0.0) + value
@@ -304,7 +307,7 @@ class QuasiDistribution(Mapping[Any, float]):
                 "outcomes by those near them that were read too, and leaves most of the readout errors here. "
                 "expectation_value() and marginal() are free of them; more shots or fewer bits help M3",
                 UserWarning,
-                stacklevel=_level_of_caller(),
+                stacklevel=level_of_caller(),
             )
 
     def _m3(self, *, overhead: bool = False) -> Any:
@@ -320,7 +323,7 @@ class QuasiDistribution(Mapping[Any, float]):
             matrices[confusion.bits[0]] = confusion.matrix
         solver = M3Mitigation()
         solver.cals_from_matrices(matrices)
-        keys = _strings(self.outcomes.bits, (tuple(range(width)),))
+        keys = bit_strings(self.outcomes.bits, (tuple(range(width)),))
         counts = dict(zip(keys, self.outcomes.totals.tolist(), strict=True))
         try:
             return solver.apply_correction(counts, list(range(width)), return_mitigation_overhead=overhead)
@@ -331,7 +334,7 @@ class QuasiDistribution(Mapping[Any, float]):
             ) from error
 
 
-def _level_of_caller() -> int:
+def level_of_caller() -> int:
     """Return the stack level of who looked into a distribution: of the first frame that is not on the way there."""
     frame, level = inspect.currentframe(), 0
     while frame is not None:
@@ -344,24 +347,3 @@ def _level_of_caller() -> int:
 
 def _is_integer(value: Any) -> bool:
     return isinstance(value, Integral) and not isinstance(value, bool)
-
-
-def _strings(bits: NDArray[np.uint8], registers: Sequence[Sequence[int]]) -> list[str]:
-    """Return outcomes as bit strings, the first register rightmost, with spaces between registers."""
-    if not len(bits):
-        return []
-    parts: list[NDArray[np.uint8]] = []
-    for register in reversed(registers):
-        if parts:
-            parts.append(np.full((len(bits), 1), ord(" "), dtype=np.uint8))
-        parts.append(bits[:, list(register)][:, ::-1] + np.uint8(ord("0")))
-    chars = np.concatenate(parts, axis=1) if parts else np.zeros((len(bits), 0), dtype=np.uint8)
-    width = chars.shape[1]
-    text = np.ascontiguousarray(chars).tobytes().decode("ascii")
-    return [text[i * width : (i + 1) * width] for i in range(len(bits))]
-
-
-def _integers(bits: NDArray[np.uint8], shown: Sequence[int]) -> list[int]:
-    """Return outcomes as integers."""
-    packed = np.packbits(bits[:, list(shown)], axis=1, bitorder="little")
-    return [int.from_bytes(row.tobytes(), "little") for row in packed]

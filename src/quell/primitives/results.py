@@ -13,10 +13,10 @@ from qiskit.primitives import PrimitiveResult
 from qiskit.result import Result
 from qiskit.result.models import ExperimentResult, ExperimentResultData, MeasLevel
 
-from ..kernels.confusion import distinct_rows
+from ..kernels.outcomes import distinct_rows
 from .corrected import SamplerPubResult
 from .points import has_points, point_experiments
-from .quasi import MOSTLY_LONE, QuasiDistribution
+from .quasi import MOSTLY_LONE, QuasiDistribution, level_of_caller
 
 
 def result_of_samples(
@@ -55,7 +55,8 @@ def result_of_samples(
                     facts["warning"] = _as_read(quasi)
                     if quasi.shots > 1:
                         where = f"run_input {circuit.name!r}"
-                        warnings.warn(f"{where}: {facts['warning']}", UserWarning, stacklevel=3)
+                        text = f"{where}: {facts['warning']}"
+                        warnings.warn(text, UserWarning, stacklevel=level_of_caller())
                 else:
                     nearest = quasi.nearest_counts()
                     shots = _memory_of(packed, nearest, rng) if memory else packed

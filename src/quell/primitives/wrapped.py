@@ -97,7 +97,8 @@ class WrappedBackend(BackendV2):
             online_date=getattr(backend, "online_date", None),
             backend_version=getattr(backend, "backend_version", None),
         )
-        self._batch: _Runs | None = None
+        #: All runs are jobs of it, so that they share calibrations as long as these hold.
+        self._runs = _Runs(backend)
         self._memory: bool | None = legacy.pop("memory", None)
         self._meas_return: Any = legacy.get(
             "meas_return"
@@ -115,17 +116,14 @@ class WrappedBackend(BackendV2):
         return getattr(self.backend, name)
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_batch": None}  # jobs, threads and locks stay with the original
+        return {name: value for name, value in self.__dict__.items() if name != "_runs"}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self._runs = _Runs(self.backend)  # jobs and locks stay with the original
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__}({self.name!r})>"
-
-    @property
-    def _mode(self) -> Batch:
-        """The batch that all runs are jobs of, so that they share calibrations as long as these hold."""
-        if self._batch is None:
-            self._batch = _Runs(self.backend)
-        return self._batch
 
     @property
     def quell_options(self) -> SamplerOptions:
@@ -229,7 +227,7 @@ class WrappedBackend(BackendV2):
         if options.seed is None:  # a script that fixes the seed of a simulator expects the same counts again
             options.seed = options.simulator.seed_simulator
         try:
-            job = Sampler(self._mode, options).run(pubs, shots=shots)
+            job = Sampler(self._runs, options).run(pubs, shots=shots)
         except InputError as error:
             raise InputError.of(_in_words_of_run(error.problems)) from None
         return WrappedJob(self, job, circuits, [pub[0] for pub in pubs], memory=bool(memory))
