@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cached_property
-from typing import Self
+from typing import Final, Self
 
 import numpy as np
 from attrs import evolve, frozen
@@ -13,6 +13,10 @@ from numpy.typing import ArrayLike, NDArray
 from .statistics import deviations_of_mean
 
 Floats = NDArray[np.float64]
+
+#: Degrees of freedom at which a spread that is small by luck hides how little is known of it: beside the error of a
+#: calibration its freedom then counts for nothing. It is truly no less than the spread of shots, which is used instead.
+_FEW: Final = 3
 
 
 @frozen(eq=False)
@@ -127,9 +131,9 @@ class Outcomes:
         _, spread = deviations_of_mean(means, (sizes / shots)[:, None], self.block)
         if spread is None:
             return first, variance, 0.0
-        # Shots of one randomization are independent, so the spread between them is truly no less than that of shots;
-        # where there are few it is by luck, and its freedom would then count for nothing beside the calibration.
-        between = max(float(spread.variance[0]), variance)
+        between = max(float(spread.variance[0]), floor)
+        if spread.dof <= _FEW:
+            between = max(between, variance)
         return first, between, between**2 / spread.dof
 
 

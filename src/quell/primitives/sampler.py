@@ -1,4 +1,4 @@
-"""The sampler: twirled samples, unflipped and merged, on any device."""
+"""The sampler: twirled samples, unflipped and merged, and what corrects their readout, on any device."""
 
 from __future__ import annotations
 
@@ -43,9 +43,15 @@ class _Request:
 
 
 class Sampler(Primitive[SamplerOptions], BaseSamplerV2):
-    """Sample circuits with twirling, on any device.
+    """Sample circuits with mitigation, on any device.
 
-    See `Primitive` for the arguments; `options` are `SamplerOptions`.
+    Data are the shots, twirls undone. With `resilience.measure_mitigation` results also have `quasi_distribution`, the
+    distribution freed of readout errors. See `Primitive` for the arguments; `options` are `SamplerOptions`.
+
+    Example:
+        >>> sampler = Sampler(backend, {"resilience": {"measure_mitigation": True}})
+        >>> result = sampler.run([circuit], shots=4000).result()[0]
+        >>> result.data.meas.get_counts(), result.quasi_distribution().expectation_value("ZZ")
     """
 
     _options_class = SamplerOptions

@@ -35,7 +35,7 @@ def wrap(
     """Return a backend whose ``run`` applies the sampler's stages.
 
     Example:
-        >>> backend = wrap(backend, {"twirling": {"enable_measure": True}})
+        >>> backend = wrap(backend, {"resilience": {"measure_mitigation": True}})
         >>> counts = backend.run(transpile(circuit, backend), shots=1000).result().get_counts()
 
     Args:
