@@ -248,8 +248,8 @@ def test_a_matrix_that_may_be_singular_for_all_one_knows_is_refused():
         CalibrationError, match=r"not known well enough to be inverted .*raise options.calibration.shots"
     ):
         check([Confusion.of_counts([0], few)])
-    with pytest.raises(CalibrationError, match="never prepared in state 1"):
-        Confusion.of_counts([0], [[10, 0], [1, 0]], "qubit 3")
+    with pytest.raises(CalibrationError, match="qubit 3: was never read in state 1; calibrate again"):
+        check([Confusion.of_counts([0], [[10, 0], [1, 0]], "qubit 3")])
 
 
 def test_groups_need_about_as_many_shots_as_their_singular_values_say():

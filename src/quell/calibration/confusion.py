@@ -42,9 +42,6 @@ class ReadoutCounts:
         Args:
             clbits: The bit that each measured qubit is read into; qubits that are not among them are summed out of
                 their groups.
-
-        Raises:
-            CalibrationError: A state was never prepared.
         """
         found = []
         for group, counts in zip(self.groups, self.counts, strict=True):

@@ -62,16 +62,11 @@ class Confusion:
             bits: The bits.
             counts: How often each state was read from each prepared one, ``(2^k, 2^k)``.
             name: What messages call the bits.
-
-        Raises:
-            CalibrationError: A state was never prepared.
         """
         seen = np.asarray(counts, dtype=np.float64)
         shots = seen.sum(axis=0)
-        if not shots.all():
-            rule = f"was never prepared in state {int(np.argmin(shots)):0{len(bits)}b}"
-            raise CalibrationError.of([Problem(name, rule, "raise options.calibration.shots")])
-        return cls(tuple(bits), seen / shots, shots, name or _named(bits, "bit"))
+        matrix = seen / np.where(shots > 0, shots, np.nan)
+        return cls(tuple(bits), matrix, shots, name or _named(bits, "bit"))
 
     def twirled(self, flips: NDArray[np.bool_], members: NDArray[np.int64]) -> Self:
         """Return what merged shots saw of which each randomization inverted other bits, before and after.
@@ -136,6 +131,10 @@ class Confusion:
             yield Problem(
                 self.name, f"its confusion matrix has shape {matrix.shape}, must be ({size}, {size})"
             )
+            return
+        if not self.shots.all():
+            rule = f"was never read in state {int(np.argmin(self.shots)):0{len(self.bits)}b}"
+            yield Problem(self.name, rule, "calibrate again, with more shots (options.calibration.shots)")
             return
         if not np.isfinite(matrix).all():
             yield Problem(self.name, "its confusion matrix has entries that are not finite")
