@@ -95,6 +95,20 @@ def test_twirled_members_that_are_misread_differently(count):
     check_coverage(values, errors, truth)
 
 
+@pytest.mark.parametrize(
+    "twirling", [{"num_randomizations": 1}, {"num_randomizations": 8, "group": "balanced_pauli"}]
+)
+def test_with_hardly_any_degrees_of_freedom_error_bars_are_large_enough(twirling):
+    """One member, whose flips are known; two blocks of four. False alarm (88 % of 150 intervals) below 1e-3."""
+    model, labels = ReadoutModel.uniform(2, 0.02, 0.1), ["IZ", "ZZ"]
+    values, errors = corrected(
+        QuantumCircuit(2), labels, 150, shots=4000, twirling={**MEASURED, **twirling}, readout=model
+    )
+    covered = np.mean(np.abs(values - 1) < 1.96 * errors, axis=0)
+    print(f"\ncoverage of 150: {np.round(100 * covered, 1)} %")
+    assert (covered > 0.88).all()
+
+
 @pytest.mark.parametrize("count", COUNTS)
 @pytest.mark.parametrize("randomizations", [32, 6])
 def test_coherent_errors_differ_between_members_of_a_gate_twirl(randomizations, count):
