@@ -67,8 +67,7 @@ class Outcomes:
         if width:
             _, first, index = distinct_rows(np.packbits(bits, axis=1))
         pairs, cell = np.unique(member * max(len(first), 1) + index, return_inverse=True)
-        shots = np.zeros(len(pairs), dtype=np.int64)
-        np.add.at(shots, cell.reshape(-1), np.asarray(counts, dtype=np.int64))
+        shots = _sums(cell.reshape(-1), np.asarray(counts, dtype=np.int64), len(pairs))
         member, outcome = np.divmod(pairs, max(len(first), 1))
         return cls(bits[first], outcome, member, shots, flips, block)
 
@@ -138,7 +137,7 @@ class Outcomes:
 
 
 def _sums(index: NDArray[np.int64], counts: NDArray[np.int64], size: int) -> NDArray[np.int64]:
-    total = np.zeros(size, dtype=np.int64)
+    total = np.zeros(size, dtype=np.int64)  # not bincount, whose weights are floating-point numbers
     np.add.at(total, index, counts)
     return total
 

@@ -27,7 +27,40 @@ class Call:
         return self.num_circuits * int(self.options.get("shots", 0))
 
 
-class CountingBackend(BackendV2):
+class PassingBackend(BackendV2):
+    """A backend around another one, with its target and its options; subclasses say what happens in `run`.
+
+    Attributes:
+        backend: The backend inside.
+    """
+
+    def __init__(self, backend: BackendV2 | None, kind: str) -> None:
+        inner = require_aer().AerSimulator() if backend is None else backend
+        super().__init__(name=f"{kind}_{inner.name}")
+        self.backend = inner
+        self.set_options(**dict(inner.options.items()))
+
+    @classmethod
+    def _default_options(cls) -> Options:
+        return Options()
+
+    def set_options(self, **fields: Any) -> None:
+        """Set default run options."""
+        self._options.update_options(**fields)
+
+    @property
+    def target(self) -> Target:
+        """The target of the backend inside."""
+        return self.backend.target
+
+    @property
+    def max_circuits(self) -> int | None:
+        """Most circuits of one run; None for any number."""
+        limit: int | None = self.backend.max_circuits
+        return limit
+
+
+class CountingBackend(PassingBackend):
     """A backend that passes everything on to another one and remembers the calls.
 
     Args:
@@ -47,26 +80,10 @@ class CountingBackend(BackendV2):
         max_circuits: int | None = None,
         takes_parameter_binds: bool = False,
     ) -> None:
-        inner = require_aer().AerSimulator() if backend is None else backend
-        super().__init__(name=f"counting_{inner.name}")
-        self.backend = inner
+        super().__init__(backend, "counting")
         self.takes_parameter_binds = takes_parameter_binds
         self.calls: list[Call] = []
         self._max_circuits = max_circuits
-        self.set_options(**dict(inner.options.items()))
-
-    @classmethod
-    def _default_options(cls) -> Options:
-        return Options()
-
-    def set_options(self, **fields: Any) -> None:
-        """Set default run options."""
-        self._options.update_options(**fields)
-
-    @property
-    def target(self) -> Target:
-        """The target of the backend inside."""
-        return self.backend.target
 
     @property
     def max_circuits(self) -> int | None:

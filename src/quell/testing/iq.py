@@ -11,16 +11,15 @@ from qiskit import QuantumCircuit
 from qiskit.providers import BackendV2, JobStatus, JobV1, Options
 from qiskit.result import Result
 from qiskit.result.models import ExperimentResult, ExperimentResultData, MeasLevel
-from qiskit.transpiler import Target
 
 from ..errors import InputError, Problem, UnsupportedError
-from .noise import require_aer
+from .backends import PassingBackend
 
 #: Run options of this backend itself; all others are those of the backend inside.
 _OWN = ("meas_level", "meas_return")
 
 
-class IQBackend(BackendV2):
+class IQBackend(PassingBackend):
     """A backend that passes circuits on to another one and blurs the bits that come back.
 
     With ``meas_level=1`` a bit that reads b from qubit q becomes a point of the normal distribution around
@@ -51,9 +50,7 @@ class IQBackend(BackendV2):
         width: float = 0.5,
         rng: np.random.Generator | int | None = None,
     ) -> None:
-        inner = require_aer().AerSimulator() if backend is None else backend
-        super().__init__(name=f"iq_{inner.name}")
-        self.backend = inner
+        super().__init__(backend, "iq")
         self.centers = np.atleast_2d(np.array(centers, dtype=np.complex128))
         self.width = float(width)
         if self.centers.ndim != 2 or self.centers.shape[1] != 2 or not np.isfinite(self.centers).all():
@@ -62,26 +59,10 @@ class IQBackend(BackendV2):
         if not 0 <= self.width < np.inf:
             raise InputError.of([Problem("width", f"must be finite and not negative (got {width!r})")])
         self._rng = np.random.default_rng(rng)
-        self.set_options(**{"seed_simulator": None, **dict(inner.options.items())})
 
     @classmethod
     def _default_options(cls) -> Options:
-        return Options(meas_level=2, meas_return="avg")
-
-    def set_options(self, **fields: Any) -> None:
-        """Set default run options."""
-        self._options.update_options(**fields)
-
-    @property
-    def target(self) -> Target:
-        """The target of the backend inside."""
-        return self.backend.target
-
-    @property
-    def max_circuits(self) -> int | None:
-        """Most circuits of one run of the backend inside."""
-        limit: int | None = self.backend.max_circuits
-        return limit
+        return Options(meas_level=2, meas_return="avg", seed_simulator=None)
 
     def run(self, run_input: QuantumCircuit | Sequence[QuantumCircuit], **options: Any) -> JobV1:
         """Run circuits.
