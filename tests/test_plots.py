@@ -14,15 +14,19 @@ mpl.use("Agg")
 import numpy as np
 import pytest
 from matplotlib import pyplot as plt
-from matplotlib.collections import PolyCollection
+from matplotlib.collections import LineCollection, PathCollection, PolyCollection
 from matplotlib.colors import to_rgba
 from matplotlib.container import ErrorbarContainer
 from qiskit import QuantumCircuit
 from qiskit.primitives import DataBin, StatevectorSampler
+from qiskit.quantum_info import PauliLindbladMap
 
-from quell import Estimator
+from quell import CalibrationStore, Estimator, LayerModel
+from quell.circuits.layers import Layer
 from quell.errors import InputError, MissingDependencyError
-from quell.plots import zne
+from quell.kernels.statistics import Deviations
+from quell.plots import layer_noise, zne
+from quell.plots.layouts import positions
 from quell.primitives.extrapolated import EstimatorPubResult
 
 FACTORS = np.array([1.0, 3.0, 5.0])
@@ -271,3 +275,228 @@ def test_without_matplotlib(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_importing_the_module_imports_no_matplotlib() -> None:
     code = "import sys, quell.plots; sys.exit('matplotlib' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+# --- the error map of a layer -------------------------------------------------------------------
+
+LINE = ((0, 1), (1, 2), (2, 3), (3, 4))
+TEE = ((0, 1), (1, 2), (1, 3), (3, 4))
+
+
+def model_of(labels: dict[str, float], gates: Any = ((0, 1), (2, 3)), waiting: Any = (4,)) -> LayerModel:
+    """Return a layer of cx with these rates."""
+    layer = Layer(tuple(("cx", (), pair) for pair in gates), waiting)
+    return LayerModel.of(layer, list(labels), list(labels.values()), "exact")
+
+
+MODEL = model_of(
+    {
+        "X0": 1e-3,
+        "Z0": 2e-3,
+        "Y4": 5e-4,
+        "X0 X1": 4e-3,
+        "Z0 Y1": 1e-3,
+        "Z1 Z2": 2.5e-3,
+        "Z2 X3": 0.0,
+        "Z3 Z4": 0.0,
+    }
+)
+
+
+def marks(ax: Any) -> list[tuple[Any, np.ndarray, np.ndarray, np.ndarray]]:
+    """Return paths, places, areas and colours of the qubits: circles first, then squares."""
+    found = [c for c in ax.collections if isinstance(c, PathCollection)]
+    return [(c.get_paths()[0], c.get_offsets(), c.get_sizes(), c.get_facecolors()) for c in found]
+
+
+def lines_of(ax: Any) -> list[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+    """Return ends, widths and colours of couplings: black outlines, gaps, and what is inside."""
+    found = [c for c in ax.collections if isinstance(c, LineCollection)]
+    return [(np.array(c.get_segments()), np.array(c.get_linewidths()), c.get_colors()) for c in found]
+
+
+def texts_of(ax: Any) -> str:
+    return "\n".join(t.get_text() for t in ax.texts).replace("\N{NO-BREAK SPACE}", " ")
+
+
+def scale_of(ax: Any) -> Any:
+    """Return the axes of the colour bar."""
+    (bar,) = [other for other in ax.figure.axes if other.get_label() == "<colorbar>"]
+    return bar
+
+
+def test_qubits_of_gates_are_circles_and_those_that_wait_squares() -> None:
+    ax = layer_noise(MODEL)
+    (circle, gates, _, _), (square, waiting, _, _) = marks(ax)
+    assert (len(gates), len(waiting)) == (4, 1)
+    assert len(square.vertices) == 5
+    assert len(circle.vertices) > 8
+    numbers = {t.get_text(): t.get_position() for t in ax.texts if t.get_text().isdigit()}
+    assert sorted(numbers) == ["0", "1", "2", "3", "4"]
+    assert numbers["4"] == pytest.approx(tuple(waiting[0]))
+    assert "squares: waiting" in texts_of(ax)
+
+
+def test_size_and_colour_of_a_qubit_are_the_sum_of_its_rates() -> None:
+    ax = layer_noise(MODEL)
+    (_, _, areas, colours), (_, _, waiting_areas, waiting) = marks(ax)
+    shown = plt.get_cmap("viridis_r")
+    assert scale_of(ax).get_ylim() == pytest.approx((0, 5.0))  # 4e-3 + 1e-3 on qubits 0 and 1 together
+    for area, colour, rate in zip(areas, colours, [3.0, 0, 0, 0], strict=True):
+        assert area / areas[1] == pytest.approx(1 + rate / 5)
+        assert colour == pytest.approx(shown(rate / 5))
+    assert waiting_areas[0] / areas[1] == pytest.approx(1.1)
+    assert waiting[0] == pytest.approx(shown(0.1))
+
+
+def test_couplings_show_their_rates_and_gates_are_heavier() -> None:
+    outline, _, inside = lines_of(layer_noise(MODEL))
+    assert len(inside[0]) == 4  # two gates, and two neighbours that have none
+    shown = plt.get_cmap("viridis_r")
+    for width, colour, rate in zip(inside[1], inside[2], [5.0, 2.5, 0.0, 0.0], strict=True):
+        assert width / inside[1][3] == pytest.approx((2 + 5 * rate / 5) / 2)
+        assert colour == pytest.approx(shown(rate / 5))
+    border = outline[1] - inside[1]
+    assert np.all(border[[0, 2]] > 3 * border[[1, 3]])  # (0, 1) and (2, 3) are gates
+    assert [tuple(c) == to_rgba("black") for c in outline[2]] == [True, False, True, False]
+
+
+def test_the_colours_can_be_read_in_grey() -> None:
+    colours = np.array([plt.get_cmap("viridis_r")(x) for x in np.linspace(0, 1, 50)])
+    assert np.all(np.diff(colours[:, :3] @ [0.299, 0.587, 0.114]) < 0)
+
+
+def test_the_scale_has_a_unit_and_the_title_the_gates() -> None:
+    ax = layer_noise(MODEL)
+    assert "10^{-3}" in scale_of(ax).get_ylabel()
+    assert ax.get_title().replace("\N{NO-BREAK SPACE}", " ").replace("\n", " ") == MODEL.layer.describe()
+
+
+def test_the_largest_generators_are_named_with_their_errors() -> None:
+    exact = texts_of(layer_noise(MODEL))
+    assert "X0 X1: 4.00, Z1 Z2: 2.50, Z0: 2.00" in exact.replace("\n", " ")
+    assert "±" not in exact
+    assert f"gamma {MODEL.gamma:.4g}" in exact
+    rows = np.zeros((2, len(MODEL.rates)))
+    rows[:, 3] = 3e-4, 4e-4
+    quality = {"reduced_chi_square": 1.25, "worst_generators": ["Z1 Z2", "X0"]}
+    learned = LayerModel(
+        MODEL.layer, MODEL.generators, MODEL.rates, Deviations(rows, 9.0, "own"), quality, "own"
+    )
+    text = texts_of(layer_noise(learned)).replace("\n", " ")
+    assert "X0 X1: 4.00 ± 0.50" in text
+    assert "chi² per degree of freedom 1.25, worst fit Z1 Z2, X0" in text
+
+
+def test_generators_on_three_qubits_are_not_lost() -> None:
+    text = texts_of(layer_noise(model_of({"X0": 1e-3, "X0 Y1 Z2": 2e-3})))
+    assert "on three and more qubits, not drawn: 2" in text
+
+
+@pytest.mark.parametrize("labels", [{}, {"X0": 0.0}, {"Z0 Z1": 0.0, "X4": 0.0}])
+def test_layers_without_noise_have_a_picture_without_nan(labels: dict[str, float]) -> None:
+    ax = layer_noise(model_of(labels))
+    ax.figure.canvas.draw()
+    for _, places, areas, colours in marks(ax):
+        assert np.isfinite(places).all()
+        assert np.isfinite(areas).all()
+        assert np.isfinite(colours).all()
+    assert scale_of(ax).get_ylim() == pytest.approx((0, 1))
+    assert "nan" not in texts_of(ax)
+
+
+def test_several_layers_share_scale_and_places() -> None:
+    other = model_of({"Z1 Z2": 8e-3, "X0": 1e-3}, gates=((1, 2),), waiting=(0, 3))
+    axes = layer_noise([MODEL, other])
+    assert len(axes) == 2
+    assert len(axes[0].figure.axes) == 3  # one colour bar
+    assert scale_of(axes[0]).get_ylim() == pytest.approx((0, 8.0))
+    places = [{t.get_text(): t.get_position() for t in ax.texts if t.get_text().isdigit()} for ax in axes]
+    assert places[1] == {number: places[0][number] for number in "0123"}
+    assert axes[0].get_xlim() == axes[1].get_xlim()
+
+
+def test_what_users_have_is_drawn() -> None:
+    circuit = QuantumCircuit(3)
+    circuit.cx(0, 1)
+    noise = PauliLindbladMap.from_list([("IXX", 2e-3), ("ZII", 1e-3)])
+    (ax,) = layer_noise([(circuit, noise)])
+    assert len(marks(ax)) == 2  # qubit 2 waits
+    assert isinstance(layer_noise(MODEL.to_dict()), tuple)
+
+
+def test_existing_axes_are_used_for_layers() -> None:
+    _, grid = plt.subplots(1, 2)
+    assert layer_noise([MODEL, MODEL.restricted(Layer(MODEL.layer.gates))], ax=grid) == tuple(grid)
+    assert layer_noise(MODEL, ax=grid[0]) is grid[0]
+    assert len(plt.get_fignums()) == 1
+    with pytest.raises(InputError, match=r"ax: must be matplotlib axes, one for each of 1 layers \(got 2\)"):
+        layer_noise(MODEL, ax=grid)
+    with pytest.raises(InputError, match=r"ax: must be matplotlib axes"):
+        layer_noise(MODEL, ax="left")
+
+
+def test_what_is_no_layer_is_refused() -> None:
+    with pytest.raises(InputError, match=r"model_or_models: has no layers"):
+        layer_noise(CalibrationStore(":memory:"))
+    with pytest.raises(InputError, match=r"model_or_models"):
+        layer_noise("noise")
+    broken = LayerModel(
+        MODEL.layer, MODEL.generators, np.full(len(MODEL.rates), np.nan), MODEL.deviations, {}, "broken"
+    )
+    with pytest.raises(InputError, match=r"rates"):
+        layer_noise(broken)
+
+
+def test_large_layers_fit_their_picture() -> None:
+    gates = tuple((q, q + 1) for q in range(0, 40, 2))
+    ax = layer_noise(model_of({f"Z{q} Z{q + 1}": 1e-3 for q in range(39)}, gates=gates, waiting=()))
+    figure = ax.figure
+    figure.canvas.draw()
+    renderer = figure.canvas.get_renderer()
+    for text in (ax.title, *ax.texts):
+        box = text.get_window_extent(renderer)
+        assert box.x0 >= 0
+        assert box.y0 >= 0
+        assert box.x1 <= figure.bbox.x1
+        assert box.y1 <= figure.bbox.y1
+
+
+def test_lines_are_straight_and_long_ones_are_folded() -> None:
+    np.testing.assert_allclose(positions(5, LINE), [[0, 0], [1, 0], [2, 0], [3, 0], [4, 0]])
+    np.testing.assert_allclose(positions(3, [(0, 2), (1, 2)])[[0, 2, 1]], [[0, 0], [1, 0], [2, 0]])
+    long = positions(25, [(q, q + 1) for q in range(24)])
+    np.testing.assert_allclose(np.linalg.norm(np.diff(long, axis=0), axis=1), 1)
+    assert np.ptp(long[:, 0]) == pytest.approx(9)
+
+
+@pytest.mark.parametrize(
+    ("size", "pairs"),
+    [
+        (5, TEE),
+        (4, [(0, 1), (1, 2), (2, 3), (0, 3)]),
+        (4, [(a, b) for a in range(4) for b in range(a)]),
+        (12, [(q, (q + 1) % 12) for q in range(12)]),
+        (
+            9,
+            [(3 * r + c, 3 * r + c + 1) for r in range(3) for c in range(2)] + [(q, q + 3) for q in range(6)],
+        ),
+        (8, [(0, q) for q in range(1, 8)]),
+    ],
+)
+def test_neighbours_are_close_and_nothing_is_in_one_place(size: int, pairs: Any) -> None:
+    places = positions(size, pairs)
+    apart = np.linalg.norm(places[:, None] - places[None], axis=2)
+    assert np.isfinite(places).all()
+    coupled = [apart[a, b] for a, b in pairs]
+    assert max(coupled) < 1.6
+    assert apart[~np.eye(size, dtype=bool)].min() > 0.4
+    assert np.ptp(places[:, 0]) >= np.ptp(places[:, 1]) - 1e-6
+    np.testing.assert_array_equal(places, positions(size, pairs))
+
+
+def test_parts_that_are_not_connected_stand_side_by_side() -> None:
+    places = positions(6, [(0, 1), (1, 3), (2, 4)])
+    assert places[[2, 4, 5], 0].min() >= places[[0, 1, 3], 0].max() + 1 - 1e-9
+    assert len(np.unique(places.round(6), axis=0)) == 6
+    assert positions(0, []).shape == (0, 2)

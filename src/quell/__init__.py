@@ -28,6 +28,11 @@ _HOME = {
     "wrap": "primitives.wrapped",
     "expectation_values": "primitives.expectation",
     "QuasiDistribution": "primitives.quasi",
+    "calibrate": "primitives.calibrate",
+    "Calibrations": "primitives.calibrate",
+    "CalibrationStore": "calibration.store",
+    "LayerModel": "calibration.layers",
+    "layer_models": "calibration.models",
     "QuellError": "errors",
     "OptionsError": "errors",
     "InputError": "errors",
@@ -57,6 +62,11 @@ __all__ = [  # noqa: RUF022  # grouped by what a user looks for
     "TwirledCircuit",
     "expectation_values",
     "QuasiDistribution",
+    "calibrate",
+    "Calibrations",
+    "CalibrationStore",
+    "LayerModel",
+    "layer_models",
     "QuellError",
     "OptionsError",
     "InputError",
@@ -73,6 +83,9 @@ __all__ = [  # noqa: RUF022  # grouped by what a user looks for
 if TYPE_CHECKING:
     from . import extrapolators as extrapolators
     from . import plots as plots
+    from .calibration.layers import LayerModel
+    from .calibration.models import layer_models
+    from .calibration.store import CalibrationStore
     from .errors import (
         CalibrationError,
         CancelledError,
@@ -86,6 +99,7 @@ if TYPE_CHECKING:
     from .execution.modes import Batch, Session
     from .options import EstimatorOptions, SamplerOptions
     from .options.legacy import LegacyOptionsWarning, Translation, TranslationError, translate
+    from .primitives.calibrate import Calibrations, calibrate
     from .primitives.estimator import Estimator, EstimatorV2
     from .primitives.expectation import expectation_values
     from .primitives.quasi import QuasiDistribution

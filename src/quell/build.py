@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, Final, cast
+from typing import Any, Final
 
 from attrs import asdict, frozen
 from qiskit import QuantumCircuit
 from qiskit.transpiler import Target
 
+from .calibration.models import layer_models
 from .circuits.decoupling import Decoupling, decoupling_problems
-from .circuits.folding import Folding
+from .circuits.twirling import BLOCK
 from .errors import Problem
 from .kernels.extrapolation import extrapolator
 from .options.resolved import (
@@ -26,6 +27,7 @@ from .stages.decouple import Decouple
 from .stages.m3 import M3
 from .stages.measure import Measure
 from .stages.merge import Merge
+from .stages.pec import LayerLearning, Pec
 from .stages.postselect import PostSelect
 from .stages.trex import Trex
 from .stages.twirl import Twirl
@@ -58,7 +60,7 @@ def build_zne(options: ResolvedEstimator, shots: Shots) -> Zne | None:
     return Zne(
         noise_factors=zne.noise_factors,
         extrapolators=tuple(extrapolator(e) if isinstance(e, str) else e for e in zne.extrapolators),
-        folding=cast(Folding, zne.amplifier),  # rules refuse the amplifiers that fold nothing
+        amplifier=zne.amplifier,
         evaluated=zne.extrapolated_noise_factors,
         selection=zne.selection,
         guard=zne.guard,
@@ -83,6 +85,35 @@ def _trex(options: ResolvedEstimator, shots: Shots) -> AnyStage | None:
         num_randomizations=members,
         shots_per_randomization=each,
         balanced=options.twirling.group == "balanced_pauli",
+    )
+
+
+def build_pec(options: ResolvedEstimator, shots: Shots) -> Pec | None:
+    """Return the stage that cancels or amplifies learned noise, None if there is none."""
+    noise, twirling = options.noise, options.twirling
+    if noise is None:
+        return None
+    learning = noise.learning
+    num, each = twirling.num_randomizations, twirling.shots_per_randomization
+    return Pec(
+        learning=LayerLearning(
+            learning.layer_pair_depths,
+            learning.num_randomizations,
+            learning.shots_per_randomization,
+            learning.max_layers_to_learn,
+        ),
+        models=None if noise.models is None else layer_models(noise.models),
+        gain=noise.noise_gain,
+        least_gain=noise.least_gain,
+        max_overhead=noise.max_overhead,
+        strategy=twirling.strategy,
+        light_cone=noise.light_cone,
+        normalization=noise.normalization,
+        stratified=noise.allocation == "stratified",
+        circuit_cost=noise.circuit_cost,
+        num_randomizations=None if num == "auto" else num,
+        shots_per_randomization=None if each == "auto" else each,
+        block=BLOCK if twirling.group == "balanced_pauli" else 1,
     )
 
 
@@ -123,6 +154,9 @@ def _post_selection(options: ResolvedPostSelection | None) -> AnyStage | None:
 ESTIMATOR_ORDER: Final[tuple[Callable[[ResolvedEstimator, Shots], AnyStage | None], ...]] = (
     build_zne,  # fits what all other mitigation leaves, so every factor goes through all of it
     _trex,  # rescales terms by what twirled readout does to them, so it sits outside the twirl
+    # the noise it acts on is that of twirled layers; it reduces the randomizations that twirls share with it, so TREX
+    # rescales, and its error bar refers to, what is left after cancelling
+    build_pec,
     # makes noise stochastic before anything is measured
     lambda options, shots: _twirl(options.twirling, shots),
     lambda options, shots: Measure(),  # the crossing: bits become expectation values once

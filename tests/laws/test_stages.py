@@ -8,14 +8,45 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from attrs import evolve
+from qiskit import QuantumCircuit
 
+from quell.calibration.layers import LayerModel
+from quell.circuits.layers import Layer
 from quell.kernels.curves import Polynomial, Richardson
 from quell.kernels.nonlinear import Exponential
 from quell.stages.measure import Measure
+from quell.stages.pec import LayerLearning, Pec
 from quell.stages.trex import Trex
 from quell.stages.twirl import Twirl
 from quell.stages.zne import Zne
 from quell.testing import check_stage, default_ensemble, ensemble_of
+from quell.testing.pauli_frames import PauliFrameSampler
+
+LEARNING = LayerLearning((0, 1), 2, 2)
+#: Noise of the layers of the default ensemble, and of its kind without any rate.
+GATES = {(0, 1): ("X0", "Y0 Z1", "Z1"), (1, 2): ("X1", "Z1 Y2", "Z0")}
+
+
+def models(*rates):
+    """Return the noise of the layers cx (0, 1), and cx (1, 2) while qubit 0 waits."""
+    return tuple(
+        LayerModel.of(Layer((("cx", (), pair),), (0,) if pair == (1, 2) else ()), labels, rates, f"{pair}")
+        for pair, labels in GATES.items()
+    )
+
+
+def noisy():
+    """Return a Clifford ensemble with these layers; its values are 1, 0.5 and 0, and 1, 0.5 and -0.4."""
+    circuit = QuantumCircuit(3)
+    circuit.h(0)
+    circuit.cx(0, 1)
+    circuit.cx(1, 2)
+    return ensemble_of(circuit, ["XXX", {"ZZI": 0.5, "IZX": 0.7}, {"ZIZ": 0.3, "YXY": 0.7}], shots=192)
+
+
+def frames(seed):
+    return PauliFrameSampler(models(0.03, 0.02, 0.04), seed=seed)
+
 
 SHOTS = {"num_randomizations": 16, "shots_per_randomization": 12}
 STAGES = {
@@ -39,21 +70,46 @@ STAGES = {
     "zne-richardson-neyman": Zne((1, 3, 5), (Richardson(),), neyman=True),
     # two gates: every factor between whole ones folds one of them, drawn for each randomization
     "zne-random-subsets": Zne((1, 2, 4), (Polynomial(1),), **SHOTS),
-    "zne-front": Zne((1, 2, 3), (Polynomial(1),), folding="gate_folding_front"),
-    "zne-global": Zne((1, 2, 3), (Polynomial(1),), folding="global_folding", neyman=True),
+    "pec-zero-rates": Pec(LEARNING, models(0.0, 0.0, 0.0), 0.0),
+    "pec-gain-1": Pec(LEARNING, models(0.03, 0.02, 0.04), 1.0),
+    "pec-cancels": Pec(LEARNING, models(0.03, 0.02, 0.04), 0.0, num_randomizations=32),
+    # a ratio of means: few negative signs make it skewed, and its error bars normal only with many randomizations
+    "pec-normalized": Pec(
+        LEARNING, models(0.03, 0.02, 0.04), 0.0, normalization="signs", num_randomizations=256
+    ),
+    "zne-pea-zero-rates": Zne((1, 1.5, 2), (Polynomial(1),), amplifier="pea"),
+    "zne-front": Zne((1, 2, 3), (Polynomial(1),), amplifier="gate_folding_front"),
+    "zne-global": Zne((1, 2, 3), (Polynomial(1),), amplifier="global_folding", neyman=True),
+}
+
+
+#: What else rows need: PEC chooses the number of randomizations; PEA is the work of the stage inside ZNE.
+WAYS = {
+    "pec-zero-rates": {"inside": False},
+    "pec-gain-1": {"inside": False},
+    "pec-cancels": {"inside": False, "ensemble": noisy(), "sampler": frames},
+    "pec-normalized": {"inside": False, "ensemble": noisy(), "sampler": frames},
+    "zne-pea-zero-rates": {"inside": False, "inner": (Pec(LEARNING, models(0.0, 0.0, 0.0), 1.0),)},
 }
 
 
 @pytest.mark.parametrize("name", STAGES)
 def test_stage_obeys_the_laws(name):
     # As many circuits as noise factors, and the limits know how few repetitions there are.
-    check_stage(STAGES[name], repetitions=16 if isinstance(STAGES[name], Zne) else 60)
+    repetitions = 16 if isinstance(STAGES[name], Zne) else 60
+    check_stage(STAGES[name], repetitions=repetitions, **WAYS.get(name, {}))
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", STAGES)
 def test_stage_obeys_the_laws_at_full_size(name):
-    check_stage(STAGES[name], repetitions=400, seed=1000)
+    check_stage(STAGES[name], repetitions=400, seed=1000, **WAYS.get(name, {}))
+
+
+def test_what_cancels_noise_that_is_not_there_is_caught():
+    pec = Pec(LEARNING, models(0.1, 0.1, 0.1), 0.0, num_randomizations=32)
+    with pytest.raises(AssertionError, match="is biased"):
+        check_stage(pec, ensemble=noisy(), repetitions=30, inside=False)
 
 
 class Biased(Measure):

@@ -122,7 +122,7 @@ def stages(
     zne = Zne(
         factors,
         tuple(extrapolator(name) for name in names),
-        folding=folding,
+        amplifier=folding,
         neyman=neyman,
         guard=guard,
         num_randomizations=randomizations,
@@ -288,7 +288,7 @@ def test_every_folding_amplifies_by_the_factor_it_achieves(folding):
     """Five standard errors a value: false alarm 1e-6 each."""
     pub = ensemble_of(ghz(N), ["ZZIII", "XXXXX"], shots=4096)
     onion = (
-        Zne((1, 2, 2.6, 3), (extrapolator("exponential"),), folding=folding, shots_per_randomization=128),
+        Zne((1, 2, 2.6, 3), (extrapolator("exponential"),), amplifier=folding, shots_per_randomization=128),
         Measure(),
     )
     found = run_stages(onion, pub, NoisySampler(1, DAMPING["exponential"]), 1).details["zne"]

@@ -43,6 +43,7 @@ SPECIAL: dict[str, st.SearchStrategy[Any]] = {
     "simulator.layer_noise_model": st.none(),
     "post_selection.predicate": st.none(),
     "simulator.noise_model": st.none() | DICTS,
+    "calibration.store": st.none() | TEXT.filter(bool),
     "calibration.groups": st.none() | st.just([[0, 3], [2]]) | st.just([[1]]),
 }
 

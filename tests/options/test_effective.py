@@ -22,6 +22,9 @@ SWITCHES = (
 )
 
 
+NO_LEARNED_NOISE = "resilience.pec_mitigation is False and no learned noise is amplified"
+
+
 def row(options: Any, path: str) -> tuple[Any, str, str]:
     found = options.describe()[path]
     return found.value, found.origin, found.why
@@ -177,7 +180,25 @@ def test_sampler() -> None:
         ({"resilience_level": 0}, "calibration.shots", "resilience.measure_mitigation is False"),
         ({}, "resilience.zne.extrapolator", "resilience.zne_mitigation is False"),
         ({}, "resilience.pec.max_overhead", "resilience.pec_mitigation is False"),
-        ({"resilience_level": 2}, "resilience.layer_noise_model", "neither PEC nor PEA is on"),
+        ({"resilience_level": 2}, "resilience.layer_noise_model", NO_LEARNED_NOISE),
+        ({"resilience": {"zne": {"amplifier": "pea"}}}, "resilience.layer_noise_model", NO_LEARNED_NOISE),
+        ({}, "resilience.pec.light_cone", "resilience.pec_mitigation is False"),
+        (
+            {"resilience": {"zne_mitigation": True, "zne": {"amplifier": "pea"}}},
+            "resilience.pec.noise_gain",
+            "resilience.pec_mitigation is False",
+        ),
+        ({}, "resilience.pec.circuit_cost", NO_LEARNED_NOISE),
+        (
+            {"resilience_level": 0},
+            "calibration.store",
+            f"resilience.measure_mitigation is False and {NO_LEARNED_NOISE}",
+        ),
+        (
+            {"resilience_level": 0, "resilience": {"pec_mitigation": True}},
+            "calibration.shots",
+            "resilience.measure_mitigation is False",
+        ),
         (
             {"resilience": {"pec_mitigation": True, "layer_noise_model": [1]}},
             "resilience.layer_noise_learning.num_randomizations",

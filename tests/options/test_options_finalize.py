@@ -23,7 +23,12 @@ from quell.options import (
     sampler_shots,
     twirling_shots,
 )
-from quell.options.resolved import ResolvedCorrection
+from quell.options.resolved import (
+    ResolvedCalibration,
+    ResolvedCorrection,
+    ResolvedLayerLearning,
+    ResolvedNoise,
+)
 
 
 @pytest.mark.parametrize(("level", "gates", "measure", "mitigation"), [(0, 0, 0, 0), (1, 0, 1, 1)])
@@ -146,7 +151,7 @@ def test_all_values_of_execution_arrive() -> None:
     ) == attrs.evolve(
         finalize(EstimatorOptions()),
         seed=3,
-        calibration_max_age=0.0,
+        calibration=ResolvedCalibration(0.0, None, "relearn"),
         measure_noise_learning=ResolvedMeasureNoiseLearning("auto", "auto", 9),
     )
 
@@ -236,18 +241,228 @@ def test_options_of_the_vendors_service_are_refused(kind: Any) -> None:
     assert finalize(kind(environment={"private": False}, experimental={})) == finalize(kind())
 
 
-def test_techniques_that_do_not_exist_yet_are_refused() -> None:
-    options = EstimatorOptions(
-        resilience_level=2, resilience={"pec_mitigation": True, "zne": {"amplifier": "pea"}}
-    )
+ON = {"pec_mitigation": True}
+PEA = {"zne_mitigation": True, "zne": {"amplifier": "pea"}}
+
+
+@pytest.mark.parametrize(
+    ("resilience", "path", "message"),
+    [
+        (
+            {"zne_mitigation": True, "zne": {"noise_factors": (0.5, 1, 2)}},
+            "resilience.zne.noise_factors",
+            "(0.5, 1, 2) has entries below 1, which take the cancelling of learned noise; set pec_mitigation to True "
+            "and zne.amplifier to 'pea', or choose factors of 1 and more",
+        ),
+        (
+            {**PEA, "zne": {"amplifier": "pea", "noise_factors": (0.5, 1, 2)}},
+            "resilience.zne.noise_factors",
+            "(0.5, 1, 2) has entries below 1, which take the cancelling of learned noise",
+        ),
+        (
+            {
+                **ON,
+                "zne_mitigation": True,
+                "zne": {"amplifier": "global_folding", "noise_factors": (0.5, 1, 3)},
+            },
+            "resilience.zne.noise_factors",
+            "(0.5, 1, 3) has entries below 1, which take the cancelling of learned noise",
+        ),
+        (
+            {**ON, "pec": {"noise_gain": 1.5}},
+            "resilience.pec.noise_gain",
+            "is 1.5, more than the noise there is; choose at most 1; to amplify noise use zne_mitigation with "
+            "amplifier 'pea'",
+        ),
+        (
+            {**ON, "pec": {"max_overhead": 0.5}},
+            "resilience.pec.max_overhead",
+            "is 0.5, but cancelling nothing has an overhead of 1 already; choose more than 1, or None for no limit",
+        ),
+        (
+            {**ON, "zne_mitigation": True, "zne": {"noise_factors": (1, 2, 3.5)}},
+            "resilience.zne.noise_factors",
+            "(1, 2, 3.5) has entries that are not odd, for which each randomization folds gates of its own; with PEC "
+            "choose odd factors, or amplifier 'pea'",
+        ),
+    ],
+)
+def test_what_learned_noise_cannot_do(resilience: Any, path: str, message: str) -> None:
+    options = EstimatorOptions(resilience=resilience)
     found = problems(options)
-    assert list(found) == ["options.resilience.pec_mitigation", "options.resilience.zne.amplifier"]
-    assert found["options.resilience.zne.amplifier"] == (
-        "options.resilience.zne.amplifier: is 'pea', but this version does not learn noise to amplify it; "
-        "set it to 'gate_folding' or 'global_folding'"
-    )
+    assert list(found) == [f"options.{path}"]
+    assert found[f"options.{path}"].startswith(f"options.{path}: {message}")
+    options.resilience.pec_mitigation = options.resilience.zne_mitigation = False
+    finalize(options)  # what is not used is not in the way
+
+
+@pytest.mark.parametrize(
+    ("resilience", "name"),
+    [
+        (ON, "resilience.pec_mitigation = True"),
+        (PEA, "resilience.zne.amplifier = 'pea'"),
+        ({**ON, **PEA}, "resilience.pec_mitigation = True"),
+    ],
+)
+def test_learned_noise_is_that_of_pauli_twirls(resilience: Any, name: str) -> None:
+    options = EstimatorOptions(resilience=resilience, twirling={"group": "local_c1"})
+    assert problems(options) == {
+        "options.twirling.group": f"options.twirling.group: is 'local_c1', but {name} acts on noise that is twirled "
+        "over Paulis; set it to 'pauli'"
+    }
+    options.twirling.group = "balanced_pauli"
+    finalize(options)
+
+
+@pytest.mark.parametrize(
+    ("resilience", "name"),
+    [
+        (ON, "resilience.pec_mitigation = True"),
+        (PEA, "resilience.zne.amplifier = 'pea'"),
+        ({**ON, **PEA}, "resilience.pec_mitigation = True"),
+    ],
+)
+def test_inserted_errors_do_not_go_with_selecting_shots(resilience: Any, name: str) -> None:
+    selected: Any = {"enable": True, "parity": "even"}
+    options = EstimatorOptions(resilience=resilience, post_selection=selected)
+    assert problems(options) == {
+        "options.post_selection.enable": f"options.post_selection.enable: is True, but {name} inserts errors, which "
+        "change what is kept, and that is not corrected; set it to False, or act on noise by folding"
+    }
+    options.resilience.pec_mitigation = False
+    options.resilience.zne.amplifier = "gate_folding"
+    finalize(options)
+
+
+@pytest.mark.parametrize(
+    ("gain", "factors", "path"),
+    [
+        (0, None, "pec.noise_gain"),
+        (0.5, (0, 0.5, 1), "zne.noise_factors"),
+        ("auto", (0, 1), "zne.noise_factors"),
+        (0, (0, 1), "pec.noise_gain"),
+    ],
+)
+def test_where_no_noise_is_left_there_is_nothing_to_extrapolate(gain: Any, factors: Any, path: str) -> None:
+    zne = {"amplifier": "pea", "extrapolator": "linear"} | ({"noise_factors": factors} if factors else {})
+    options = EstimatorOptions(resilience={**ON, "zne_mitigation": True, "zne": zne, "pec": {"noise_gain": gain}})
+    full = f"options.resilience.{path}"
+    assert problems(options) == {
+        full: f"{full}: leaves no noise, so there is nothing to extrapolate; choose more than 0, or set "
+        "zne_mitigation to False"
+    }
     options.resilience.zne_mitigation = False
-    assert list(problems(options)) == ["options.resilience.pec_mitigation"]
+    finalize(options)
+
+
+def test_everything_wrong_with_learned_noise_is_said_at_once() -> None:
+    options = EstimatorOptions(
+        resilience={**ON, "pec": {"noise_gain": 2, "max_overhead": 0.1}},
+        twirling={"group": "local_c1"},
+        post_selection={"enable": True, "parity": "odd"},
+    )
+    assert list(problems(options)) == [
+        "options.twirling.group",
+        "options.post_selection.enable",
+        "options.resilience.pec.noise_gain",
+        "options.resilience.pec.max_overhead",
+    ]
+
+
+@pytest.mark.parametrize(
+    "resilience",
+    [
+        {**ON, "pec": {"noise_gain": 1, "max_overhead": 1}},
+        {**ON, "pec": {"max_overhead": None}},
+        {**ON, "zne_mitigation": True, "zne": {"noise_factors": (1, 3, 5)}},
+        {**ON, "zne_mitigation": True, "zne": {"amplifier": "global_folding", "noise_factors": (1, 2, 3)}},
+        {
+            **ON,
+            "zne_mitigation": True,
+            "zne": {"amplifier": "gate_folding_front", "noise_factors": (1, 2, 3)},
+        },
+        {**ON, "zne_mitigation": True, "zne": {"amplifier": "pea", "noise_factors": (0.2, 0.5, 1.2)}},
+        {"zne": {"noise_factors": (0, 0.5)}},
+    ],
+)
+def test_what_learned_noise_can_do(resilience: Any) -> None:
+    finalize(EstimatorOptions(resilience=resilience))
+
+
+LEARNING = ResolvedLayerLearning(4, 128, 32, (0, 1, 2, 4, 16, 32))
+CANCELLED = ResolvedNoise(
+    cancels=True,
+    noise_gain="auto",
+    least_gain=0.0,
+    max_overhead=100.0,
+    light_cone=True,
+    normalization="gamma",
+    allocation="stratified",
+    circuit_cost=16.0,
+    models=None,
+    learning=LEARNING,
+)
+
+
+def test_the_noise_that_is_learned() -> None:
+    """PEC limits the overhead; PEA leaves the noise as it is; together they leave noise to extrapolate."""
+    assert finalize(EstimatorOptions(resilience_level=2)).noise is None
+    assert finalize(EstimatorOptions(resilience={"zne": {"amplifier": "pea"}})).noise is None
+    assert finalize(EstimatorOptions(resilience=ON)).noise == CANCELLED
+    assert finalize(EstimatorOptions(resilience={**ON, "zne_mitigation": True})).noise == CANCELLED
+    amplified = attrs.evolve(CANCELLED, cancels=False, noise_gain=1.0, least_gain=0.5, max_overhead=None)
+    assert finalize(EstimatorOptions(resilience=PEA)).noise == amplified
+    ignored = {"pec": {"noise_gain": 0.25, "max_overhead": 7}}
+    assert finalize(EstimatorOptions(resilience={**PEA, **ignored})).noise == amplified
+    both = finalize(EstimatorOptions(resilience={**ON, **PEA}))
+    assert both.noise == attrs.evolve(CANCELLED, least_gain=0.5)
+    assert both.zne is not None
+    assert both.zne.noise_factors == (1.0, 1.5, 2.0)
+
+
+def test_all_values_of_learned_noise_arrive() -> None:
+    options = EstimatorOptions(
+        resilience={
+            "pec_mitigation": True,
+            "pec": {
+                "max_overhead": 9,
+                "noise_gain": 0.25,
+                "light_cone": False,
+                "normalization": "signs",
+                "allocation": "random",
+                "circuit_cost": 3,
+            },
+            "layer_noise_learning": {
+                "max_layers_to_learn": None,
+                "shots_per_randomization": 2,
+                "num_randomizations": 3,
+                "layer_pair_depths": (0, 5),
+            },
+            "layer_noise_model": [1, 2],
+        }
+    )
+    noise = finalize(options).noise
+    learning = ResolvedLayerLearning(None, 2, 3, (0, 5))
+    assert noise == ResolvedNoise(True, 0.25, 0.0, 9.0, False, "signs", "random", 3.0, [1, 2], learning)
+    assert pickle.loads(pickle.dumps(noise)) == noise
+
+
+def test_a_circuit_costs_more_on_a_backend() -> None:
+    def cost(mode: Any, **pec: Any) -> float:
+        resolved = finalize(EstimatorOptions(resilience={**ON, "pec": pec}), (), mode)
+        assert resolved.noise is not None
+        return resolved.noise.circuit_cost
+
+    assert cost(Backend()) == 100.0
+    assert cost(OtherMode()) == cost(None) == 16.0
+    assert cost(Backend(), circuit_cost=0) == cost(None, circuit_cost=0) == 0.0
+
+
+@pytest.mark.parametrize("kind", [EstimatorOptions, SamplerOptions])
+def test_how_calibrations_are_kept(kind: Any) -> None:
+    assert finalize(kind()).calibration == ResolvedCalibration(1800.0, None, "relearn")
+    options = kind(calibration={"max_age": 5, "store": "some.db", "when_old": "refuse"})
+    assert finalize(options).calibration == ResolvedCalibration(5.0, "some.db", "refuse")
 
 
 def test_readout_correction_of_samples() -> None:

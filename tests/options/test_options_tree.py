@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import attrs
@@ -22,6 +23,17 @@ from quell.options import EstimatorOptions, SamplerOptions, TwirlingOptions
 from quell.options.group import Group, nested
 from quell.options.hints import one_edit_apart
 from quell.options.legacy.names import renamed
+
+
+class Store:
+    """Looks like a store of calibrations."""
+
+    def find(self) -> None: ...
+
+    def add(self) -> None: ...
+
+
+STORE = Store()
 
 
 def groups(options: Group) -> Iterator[Group]:
@@ -73,6 +85,8 @@ SHARED = {
     "post_selection.predicate": None,
     "calibration.max_age": 1800.0,
     "calibration.shots": "auto",
+    "calibration.store": None,
+    "calibration.when_old": "relearn",
     "execution.init_qubits": True,
     "execution.rep_delay": None,
     "execution.scheduler_timing": False,
@@ -111,6 +125,10 @@ ESTIMATOR = {
     "resilience.pec_mitigation": False,
     "resilience.pec.max_overhead": 100.0,
     "resilience.pec.noise_gain": "auto",
+    "resilience.pec.light_cone": True,
+    "resilience.pec.normalization": "gamma",
+    "resilience.pec.allocation": "stratified",
+    "resilience.pec.circuit_cost": "auto",
     "resilience.layer_noise_learning.max_layers_to_learn": 4,
     "resilience.layer_noise_learning.shots_per_randomization": 128,
     "resilience.layer_noise_learning.num_randomizations": 32,
@@ -216,15 +234,23 @@ def test_bad_level(value: Any) -> None:
 @pytest.mark.parametrize(
     ("path", "good", "stored", "bad", "rule"),
     [
-        ("resilience.zne.noise_factors", (1, np.float64(2)), (1.0, 2.0), (1,), "a list of at least 2 numbers >= 1"),
-        ("resilience.zne.noise_factors", np.array([1, 3]), (1.0, 3.0), (0.5, 1), "or 'auto'"),
+        ("resilience.zne.noise_factors", (1, np.float64(2)), (1.0, 2.0), (1,), "a list of at least 2 numbers >= 0"),
+        ("resilience.zne.noise_factors", np.array([0, 3]), (0.0, 3.0), (-0.5, 1), "or 'auto'"),
         ("resilience.zne.extrapolated_noise_factors", [0], (0.0,), [-1], "a list of numbers >= 0"),
         ("resilience.zne.extrapolator", ["linear"], ("linear",), [], "a name, an extrapolator or a list of them"),
         ("resilience.zne.extrapolator", "fallback", "fallback", "liner", "did you mean 'linear'?"),
         ("resilience.pec.max_overhead", 3, 3.0, 0, "a finite number > 0 or None"),
         ("resilience.pec.noise_gain", 0, 0.0, -0.1, "a finite number >= 0 or 'auto'"),
+        ("resilience.pec.light_cone", False, False, 1, "True or False"),
+        ("resilience.pec.normalization", "signs", "signs", "sign", "did you mean 'signs'?"),
+        ("resilience.pec.allocation", "random", "random", True, "one of 'stratified', 'random'"),
+        ("resilience.pec.circuit_cost", 7, 7.0, -1, "a finite number >= 0 or 'auto'"),
+        ("calibration.store", Path("a.db"), "a.db", "", "a CalibrationStore, the path of its file, or None"),
+        ("calibration.store", STORE, STORE, {"find": 1}, "a CalibrationStore, the path of its file, or None"),
+        ("calibration.when_old", "refuse", "refuse", "fail", "one of 'relearn', 'warn', 'refuse'"),
         ("resilience.layer_noise_learning.layer_pair_depths", range(2), (0, 1), [4], "at least 2 integers >= 0"),
         ("resilience.layer_noise_model", iter([1]), [1], {"a": 1}, "a sequence of layers with their noise"),
+        ("resilience.layer_noise_model", STORE, STORE, 1, "a CalibrationStore, or None"),
         ("environment.job_tags", None, (), "tag", "a list of strings"),
         ("environment.image", "a/b:c", "a/b:c", "name", "'name:tag' or None"),
         ("simulator.coupling_map", [[0, 1]], ((0, 1),), [[0, 1, 2]], "a list of pairs of qubits"),
@@ -349,7 +375,9 @@ def test_unknown_names_are_refused_everywhere_with_the_nearest() -> None:
 def test_unknown_name_without_a_near_one_lists_the_options() -> None:
     message = refuse(EstimatorOptions().resilience.pec, "qqq", 1)
     assert (
-        message == "options.resilience.pec.qqq: unknown option; the options here are max_overhead, noise_gain"
+        message
+        == "options.resilience.pec.qqq: unknown option; the options here are max_overhead, noise_gain, "
+        "light_cone, normalization, allocation, circuit_cost"
     )
     with pytest.raises(OptionsError, match="unknown option"):
         SamplerOptions({3: 4})  # type: ignore[dict-item]

@@ -4,7 +4,9 @@ An option acts where it changes what the device is given: circuits, shots, keywo
 on the job instead have a test of their own, named in the table.
 """
 
+import math
 import time
+from itertools import pairwise
 
 import pytest
 from attrs import field, frozen
@@ -12,7 +14,11 @@ from qiskit import ClassicalRegister, QuantumCircuit, QuantumRegister
 from qiskit.circuit import CircuitInstruction
 
 from quell import Batch, Estimator, Sampler, Session
-from quell.errors import CancelledError, OptionsError
+from quell.calibration import store
+from quell.calibration.layers import LayerModel
+from quell.calibration.learning import LayerNoise
+from quell.circuits.layers import Layer
+from quell.errors import CalibrationError, CancelledError, InputError, OptionsError
 from quell.options import EstimatorOptions, SamplerOptions, finalize
 from quell.testing import CountingBackend, IQBackend
 
@@ -28,6 +34,22 @@ CIRCUIT.ry(0.2, [0, 1, 2])
 CIRCUIT.cx(1, 2)
 PUBS = {EstimatorOptions: [(CIRCUIT, "ZXZ")], SamplerOptions: [CIRCUIT.measure_all(inplace=False)]}
 PRIMITIVE = {EstimatorOptions: Estimator, SamplerOptions: Sampler}
+
+#: One layer, for what acts on the noise of layers; "ZI" is 1, and becomes "ZZ" in front of the layer.
+PAIR = QuantumCircuit(2)
+PAIR.rz(0.3, 0)
+PAIR.cx(0, 1)
+PAIR_PUBS = [(PAIR, ["ZI", "IZ"])]
+CX = (("cx", (), (0, 1)),)
+
+
+def model(*rates, labels=("X0", "X1", "Z0", "Y0 Y1")):
+    return LayerModel.of(Layer(CX, ()), labels[: len(rates)], rates, "given")
+
+
+NOISE = model(0.1, 0.05, 0.02, 0.07)
+#: Of the generators of `NOISE` those that change "ZI" are X0 and X1, which anticommute with "ZZ".
+TOTAL = 0.15
 
 
 class Device(CountingBackend):
@@ -52,10 +74,10 @@ def gates(circuit):
     return tuple(parts(item) for item in circuit.data)
 
 
-def run(tree, options):
+def run(tree, options, pubs=()):
     """Return everything a device is given in a run with these options."""
     device = Device()
-    PRIMITIVE[tree](device, options).run(PUBS[tree]).result()
+    PRIMITIVE[tree](device, options).run(pubs or PUBS[tree]).result()
     return [
         (sorted((k, repr(v)) for k, v in keywords.items()), tuple(map(gates, call.circuits)))
         for call, keywords in zip(device.calls, device.given, strict=True)
@@ -84,6 +106,7 @@ class Acts:
 
     value: object
     beside: dict = field(factory=dict)
+    pubs: list = field(factory=list)
 
 
 @frozen
@@ -92,13 +115,6 @@ class Refused:
 
     value: object
     words: str
-
-
-@frozen
-class With:
-    """The option belongs to a technique that is refused; without it, it says that it is not used."""
-
-    switch: str
 
 
 @frozen
@@ -114,6 +130,9 @@ DURATIONS = [("cx", None, 401.3, "ns"), ("measure", None, 1, "us")]
 DURATIONS += [(name, None, 35, "ns") for name in ("ry", "sx", "x", "u", "id")] + [("rz", None, 0)]
 DECOUPLED = {"dynamical_decoupling": {"enable": True, "instruction_durations": DURATIONS}}
 EXTRAPOLATED = {"resilience": {"zne_mitigation": True}}
+CANCELLED = {"resilience": {"pec_mitigation": True, "layer_noise_model": [NOISE]}}
+FEW = {"num_randomizations": 2, "shots_per_randomization": 5, "layer_pair_depths": (0, 1)}
+LEARNED = {"resilience": {"pec_mitigation": True, "layer_noise_learning": FEW}}
 SHARED = {
     "default_shots": Acts(100),
     "seed": Acts(2),
@@ -129,6 +148,9 @@ SHARED = {
     "twirling.shots_per_randomization": Acts(7, TWIRLED),
     "twirling.strategy": Acts("active", TWIRLED),
     "twirling.group": Acts("local_c1", TWIRLED),
+    "calibration.max_age": Shown("test_calibrations_are_shared_while_they_are_young"),
+    "calibration.store": Shown("test_calibrations_are_kept_in_a_store"),
+    "calibration.when_old": Shown("test_what_is_old_in_a_store"),
     **{
         f"post_selection.{name}": Shown("test_shots_are_selected_as_asked")
         for name in ("enable", "registers", "parity", "predicate")
@@ -170,19 +192,18 @@ TABLE = {
         "resilience.zne.selection": Shown("test_models_are_selected_as_asked"),
         "resilience.zne.guard": Shown("test_the_guard_keeps_what_extrapolation_would_harm"),
         "resilience.zne.shot_allocation": Acts("equal", EXTRAPOLATED),
-        "resilience.pec_mitigation": Refused(True, "does not have probabilistic error cancellation"),
-        **{f"resilience.pec.{name}": With("resilience.pec_mitigation") for name in ("max_overhead", "noise_gain")},
-        **{
-            f"resilience.layer_noise_learning.{name}": With("resilience.pec_mitigation")
-            for name in (
-                "max_layers_to_learn",
-                "shots_per_randomization",
-                "num_randomizations",
-                "layer_pair_depths",
-            )
-        },
-        "resilience.layer_noise_model": With("resilience.pec_mitigation"),
-        "calibration.max_age": Shown("test_calibrations_are_shared_while_they_are_young"),
+        "resilience.pec_mitigation": Acts(True, {"resilience": {"layer_noise_model": [NOISE]}}, PAIR_PUBS),
+        "resilience.pec.max_overhead": Acts(1.5, CANCELLED, PAIR_PUBS),
+        "resilience.pec.noise_gain": Acts(0.5, CANCELLED, PAIR_PUBS),
+        "resilience.pec.light_cone": Acts(False, CANCELLED, PAIR_PUBS),
+        "resilience.pec.normalization": Shown("test_signed_values_are_normalized_as_asked"),
+        "resilience.pec.allocation": Acts("random", CANCELLED, PAIR_PUBS),
+        "resilience.pec.circuit_cost": Acts(1, CANCELLED, PAIR_PUBS),
+        "resilience.layer_noise_learning.max_layers_to_learn": Shown("test_too_many_layers_are_not_learned"),
+        "resilience.layer_noise_learning.shots_per_randomization": Acts(6, LEARNED, PAIR_PUBS),
+        "resilience.layer_noise_learning.num_randomizations": Acts(3, LEARNED, PAIR_PUBS),
+        "resilience.layer_noise_learning.layer_pair_depths": Acts((0, 2), LEARNED, PAIR_PUBS),
+        "resilience.layer_noise_model": Acts([NOISE], LEARNED, PAIR_PUBS),
         "calibration.shots": Acts(600),
         "execution.precision_target": Shown("test_a_mitigated_precision_takes_a_second_round"),
     },
@@ -190,7 +211,6 @@ TABLE = {
         **SHARED,
         "twirling.enable_measure": Acts(True),
         "resilience.measure_mitigation": Acts(True),
-        "calibration.max_age": Shown("test_calibrations_are_shared_while_they_are_young"),
         "calibration.shots": Acts(600, MEASURED),
         "calibration.groups": Acts([[0, 1, 2]], MEASURED),
         "execution.meas_type": Acts("kerneled"),
@@ -212,11 +232,12 @@ def test_the_table_has_every_option(tree):
 def test_it_acts(tree, path, row):
     fixed = {"seed": 1, "default_shots": 64}
     beside = {k: v for k, v in fixed.items() if (k, path) != ("default_shots", "default_precision")}
-    without = run(tree, merged(tree, beside, row.beside))
-    assert run(tree, merged(tree, beside, row.beside)) == without, "the same options give the same run"
+    without = run(tree, merged(tree, beside, row.beside), row.pubs)
+    again = run(tree, merged(tree, beside, row.beside), row.pubs)
+    assert again == without, "the same options give the same run"
     if path == "default_precision":
         assert run(tree, merged(tree, beside, {path: 0.2})) != run(tree, merged(tree, beside, {path: 0.1}))
-    assert run(tree, merged(tree, beside, row.beside, nested(path, row.value))) != without
+    assert run(tree, merged(tree, beside, row.beside, nested(path, row.value)), row.pubs) != without
 
 
 @pytest.mark.parametrize(("tree", "path", "row"), [r for r in ROWS if isinstance(r.values[2], Refused)])
@@ -229,13 +250,6 @@ def test_it_is_refused_before_anything_runs(tree, path, row):
     with pytest.raises(OptionsError):
         PRIMITIVE[tree](device, options).run(PUBS[tree])
     assert device.num_runs == 0
-
-
-@pytest.mark.parametrize(("tree", "path", "row"), [r for r in ROWS if isinstance(r.values[2], With)])
-def test_it_belongs_to_what_is_refused(tree, path, row):
-    with pytest.raises(OptionsError, match="this version does not"):
-        finalize(merged(tree, nested(row.switch, True)))
-    assert tree().describe()[path].why.startswith("not used: ")
 
 
 def test_every_named_test_exists():
@@ -353,6 +367,105 @@ def test_a_mitigated_precision_takes_a_second_round():
         assert str(job.plan()).count("Pool the rounds") == (rounds - 1) * 3
 
 
+def rescaled(pubs=PAIR_PUBS, shots=512, **resilience):
+    """Return the result and the device of a run with the noise of `NOISE` cancelled or amplified."""
+    options = {"seed": 3, "default_shots": shots, "resilience_level": 0}
+    options["resilience"] = {"layer_noise_model": [NOISE], **resilience}
+    device = Device()
+    return Estimator(device, options).run(pubs).result()[0], device
+
+
+def test_cancelling_what_is_not_there_overshoots_by_gamma():
+    """Errors that turn a value turn its sign too, so each randomization of a device without noise says the same."""
+    result, _ = rescaled(pec_mitigation=True, pec={"noise_gain": 0})
+    assert result.data.evs[0] == pytest.approx(math.exp(2 * TOTAL))
+    assert rescaled(pec_mitigation=True, pec={"noise_gain": 0.5})[0].data.evs[0] == pytest.approx(
+        math.exp(TOTAL)
+    )
+
+
+def test_the_overhead_is_limited():
+    for limit in (1.2, 1.5):
+        facts = rescaled(pec_mitigation=True, pec={"max_overhead": limit})[0].metadata["resilience"]["pec"]
+        assert facts["sampling_overhead"] == pytest.approx(limit)
+        assert 0 < facts["noise_gain"] < 1
+    with pytest.raises(InputError, match="the sampling overhead of pubs"):
+        rescaled(pec_mitigation=True, pec={"noise_gain": 0, "max_overhead": 1.2})
+
+
+def test_signed_values_are_normalized_as_asked():
+    """Of every sign there are as many as expected but for less than one, or a random number."""
+    found = {
+        (normalization, allocation): rescaled(
+            pec_mitigation=True,
+            pec={"noise_gain": 0, "normalization": normalization, "allocation": allocation},
+        )
+        for normalization in ("gamma", "signs")
+        for allocation in ("stratified", "random")
+    }
+    for allocation in ("stratified", "random"):
+        gamma, signs = (found[normalization, allocation] for normalization in ("gamma", "signs"))
+        assert gamma[0].data.evs[0] == pytest.approx(math.exp(2 * TOTAL))
+        assert signs[0].data.evs[0] != pytest.approx(math.exp(2 * TOTAL), abs=1e-4)
+        assert signs[0].data.evs[0] == pytest.approx(math.exp(2 * TOTAL), rel=0.5)
+        given = [[tuple(map(gates, call.circuits)) for call in device.calls] for _, device in (gamma, signs)]
+        assert given[0] == given[1], "only what becomes of the values is different"
+
+
+def test_learned_noise_is_amplified():
+    """Errors of gain f - 1 turn "ZI" so often that exp(-2 (f - 1) TOTAL) is left; 5 sigma, false alarm 6e-7."""
+    result, device = rescaled(
+        shots=256,
+        zne_mitigation=True,
+        zne={
+            "amplifier": "pea",
+            "noise_factors": (1, 3),
+            "extrapolator": "linear",
+            "shot_allocation": "equal",
+        },
+        pec={"circuit_cost": 1},
+    )
+    evs, stds = result.data.evs_noise_factors[0], result.data.stds_noise_factors[0]
+    assert evs[0] == pytest.approx(1)
+    assert 0 < stds[1] < 0.15
+    assert abs(evs[1] - math.exp(-4 * TOTAL)) < 5 * stds[1]
+    assert device.num_circuits > 100
+    folded, _ = rescaled(zne_mitigation=True, zne={"noise_factors": (1, 3)})
+    assert folded.data.evs_noise_factors[0] == pytest.approx([1, 1])
+    assert "learned_noise" in result.metadata["resilience"]
+    assert "learned_noise" not in folded.metadata["resilience"]
+
+
+def test_noise_that_is_cancelled_and_amplified():
+    """Factors below 1 count what PEC leaves: half of it, a quarter of it."""
+    result, _ = rescaled(
+        pec_mitigation=True,
+        pec={"noise_gain": 0.5},
+        zne_mitigation=True,
+        zne={"amplifier": "pea", "noise_factors": (0.5, 1), "extrapolator": "linear"},
+    )
+    expected = [math.exp(2 * 0.75 * TOTAL), math.exp(2 * 0.5 * TOTAL)]
+    assert result.data.evs_noise_factors[0] == pytest.approx(expected)
+
+
+def test_too_many_layers_are_not_learned():
+    circuit = QuantumCircuit(3)
+    for pair in pairwise((0, 1, 2)):
+        circuit.cx(*pair)
+    options = {"resilience": {"pec_mitigation": True, "layer_noise_learning": {"max_layers_to_learn": 1}}}
+    device = Device()
+    with pytest.raises(InputError, match="has 2 distinct layers") as caught:
+        Estimator(device, options).run([(circuit, "ZZZ")])
+    assert [p.path for p in caught.value.problems] == [
+        "options.resilience.layer_noise_learning.max_layers_to_learn"
+    ]
+    assert device.num_runs == 0
+    options["resilience"]["layer_noise_learning"] |= {"max_layers_to_learn": 2, **FEW}
+    job = Estimator(device, {"default_shots": 64, **options}).run([(circuit, "ZZZ")])
+    assert sum(isinstance(e.requirement, LayerNoise) for e in job.plan().experiments) == 2
+    job.cancel()
+
+
 def either(bits):
     return bits["a"][:, 0] | bits["b"][:, 0]
 
@@ -392,3 +505,37 @@ def test_calibrations_are_shared_while_they_are_young(tree, kind, max_age, learn
         jobs = [PRIMITIVE[tree](mode, options).run(PUBS[tree]) for _ in range(2)]
         shots = [job.result().metadata["calibration_shots"] for job in jobs]
     assert sum(n > 0 for n in shots) == learned
+
+
+def shots_learned(tree, **calibration):
+    """Return the shots that a job spends on learning, and the circuits of its device."""
+    options = {"default_shots": 64, "calibration": calibration, **MEASURED}
+    device = Device()
+    return PRIMITIVE[tree](device, options).run(PUBS[tree]).result().metadata["calibration_shots"], device
+
+
+@pytest.mark.parametrize("tree", TABLE)
+def test_calibrations_are_kept_in_a_store(tree, tmp_path):
+    assert min(shots_learned(tree)[0] for _ in range(2)) > 0
+    for kept in (str(tmp_path / "a.db"), store.CalibrationStore(tmp_path / "b.db")):
+        assert [shots_learned(tree, store=kept)[0] > 0 for _ in range(3)] == [True, False, False]
+    assert shots_learned(tree, store=kept, max_age=0)[0] > 0
+
+
+@pytest.mark.parametrize("tree", TABLE)
+def test_what_is_old_in_a_store(tree, tmp_path, monkeypatch):
+    kept = str(tmp_path / "a.db")
+    now = time.time()
+    with monkeypatch.context() as patch:
+        patch.setattr(store.time, "time", lambda: now - 3600)
+        assert shots_learned(tree, store=kept)[0] > 0
+    with pytest.warns(UserWarning, match=r"36\d\d s old.* it is used all the same"):
+        assert shots_learned(tree, store=kept, when_old="warn")[0] == 0
+    device = Device()
+    options = {**MEASURED, "default_shots": 64, "calibration": {"store": kept, "when_old": "refuse"}}
+    with pytest.raises(CalibrationError, match="when_old to 'relearn'"):
+        PRIMITIVE[tree](device, options).run(PUBS[tree])
+    assert device.num_runs == 0
+    assert shots_learned(tree, store=kept, when_old="refuse", max_age=4000)[0] == 0
+    assert shots_learned(tree, store=kept)[0] > 0
+    assert shots_learned(tree, store=kept, when_old="refuse")[0] == 0

@@ -56,7 +56,7 @@ def test_one_child_for_each_whole_factor_and_one_for_each_random_subset():
 
 def test_front_and_back_are_no_random_subsets():
     for folding in ("gate_folding_front", "gate_folding_back", "global_folding"):
-        plan = plan_of(Zne((1, 1.5, 5), LINEAR, folding=folding))
+        plan = plan_of(Zne((1, 1.5, 5), LINEAR, amplifier=folding))
         assert [two_qubit_gates(p) for p in pipeline.leaves(plan)] == [4, 6, 20]
 
 

@@ -8,7 +8,7 @@ averaged over the states of the other qubits, as twirled data see them too.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 from attrs import evolve, field, frozen
@@ -22,6 +22,7 @@ from ..circuits.samples import Samples
 from ..circuits.template import template_of
 from ..circuits.twirling import BalancedStates
 from ..kernels.confusion import Confusion
+from . import plain
 
 
 @frozen(eq=False)
@@ -51,6 +52,54 @@ class ReadoutCounts:
                 own = _kept(counts, [group.index(qubit) for qubit in kept])
                 found.append(Confusion.of_counts(bits, own, _name(kept)))
         return tuple(found)
+
+    def to_record(self) -> dict[str, Any]:
+        """Return it as plain data."""
+        return {
+            "groups": [list(group) for group in self.groups],
+            "counts": [counts.tolist() for counts in self.counts],
+        }
+
+    @classmethod
+    def from_record(cls, data: Any) -> Self:
+        """Return it from plain data.
+
+        Raises:
+            ValueError: The data are not those of a calibration.
+        """
+        data = plain.mapping(data, ("groups", "counts"))
+        if not isinstance(data["groups"], list) or not data["groups"]:
+            raise ValueError("groups must be a list of lists of qubits")
+        groups = tuple(plain.qubits(group, "groups") for group in data["groups"])
+        if len({q for group in groups for q in group}) < sum(map(len, groups)):
+            raise ValueError("groups must not share qubits")
+        if not isinstance(data["counts"], list) or len(data["counts"]) != len(groups):
+            raise ValueError("counts must have one table for each group")
+        return cls(groups, tuple(map(_table, data["counts"], groups)))
+
+    @property
+    def quality(self) -> dict[str, float]:
+        """How often the state of a group is misread: the mean over groups, and the worst."""
+        rates = [1 - np.trace(counts) / max(counts.sum(), 1) for counts in self.counts]
+        return {"mean_error": float(np.mean(rates)), "largest_error": float(np.max(rates))}
+
+
+def _table(rows: Any, group: Sequence[int]) -> NDArray[np.int64]:
+    """Return the counts of a group from plain data.
+
+    Raises:
+        ValueError: They are none.
+    """
+    size = 2 ** len(group)
+    if not isinstance(rows, list) or len(rows) != size:
+        raise ValueError(f"counts of a group of {len(group)} must be {size} lists of {size} counts")
+    table = [plain.integers(row, "counts") for row in rows]
+    if any(len(row) != size for row in table) or max(map(max, table)) >= 2**62:
+        raise ValueError(f"counts of a group of {len(group)} must be {size} lists of {size} counts")
+    counts = np.array(table, dtype=np.int64)
+    if not counts.sum(axis=0).all():
+        raise ValueError("counts must have every state prepared")
+    return counts
 
 
 def _name(qubits: Sequence[int]) -> str:
@@ -161,6 +210,33 @@ class ReadoutConfusion:
         groups = [g for g in self._all_groups if len(g) > 1]
         together = f", groups {', '.join(map(str, groups))}" if groups else ""
         return f"Confusion matrices of {len(self.qubits)} qubits{together}: {self.shots} shots on balanced states"
+
+    def to_record(self) -> dict[str, Any]:
+        """Return it as plain data; what the device can do is not kept."""
+        return {
+            "num_qubits": self.num_qubits,
+            "qubits": list(self.qubits),
+            "groups": [list(group) for group in self.groups],
+            "shots": self.shots,
+        }
+
+    @classmethod
+    def from_record(cls, data: Any) -> Self:
+        """Return it from plain data.
+
+        Raises:
+            ValueError: The data are not those of a requirement.
+        """
+        data = plain.mapping(data, ("num_qubits", "qubits", "groups", "shots"))
+        num_qubits = plain.integer(data, "num_qubits", 1)
+        if not isinstance(data["groups"], list):
+            raise ValueError("groups must be a list of lists of qubits")
+        return cls(
+            num_qubits,
+            tuple(sorted(plain.qubits(data["qubits"], "qubits", num_qubits))),
+            tuple(plain.qubits(group, "groups", num_qubits) for group in data["groups"]),
+            plain.integer(data, "shots", 1),
+        )
 
 
 def balanced_words(groups: Sequence[Sequence[int]]) -> tuple[tuple[int, ...], int]:

@@ -6,7 +6,7 @@ import threading
 import time
 from concurrent.futures import Future
 from itertools import takewhile
-from typing import Any
+from typing import Any, Self
 
 from ..options.group import same
 from .requirements import Requirement
@@ -17,10 +17,12 @@ class Entry:
 
     Attributes:
         requirement: What is learned, and with which effort.
-        job_id: The job that learns it,
+        job_id: The job that learns it, or "store:" and the beginning of a record's key,
         number: and its place in the order of submission.
         conditions: How its circuits are run; what is learned holds under equal conditions only.
         outcome: What was learned, once it is; cancelled if the job ended without.
+        record: Key of the record that it was read from; empty if a job of the session learns it.
+        at_any_age: Whether it is used however old it is.
     """
 
     def __init__(self, requirement: Requirement, job_id: str, number: int, conditions: Any) -> None:
@@ -29,12 +31,29 @@ class Entry:
         self.number = number
         self.conditions = conditions
         self.outcome: Future[Any] = Future()
+        self.record = ""
+        self.at_any_age = False
         self._measured = 0.0
 
-    def fulfil(self, calibration: Any) -> None:
-        """Keep the outcome; its age counts from now."""
-        self._measured = time.monotonic()
+    @classmethod
+    def of_record(
+        cls, requirement: Requirement, calibration: Any, key: str, age: float, conditions: Any
+    ) -> Self:
+        """Return the entry of what a store has; its age is that of the record."""
+        entry = cls(requirement, f"store:{key[:12]}", -1, conditions)
+        entry.record = key
+        entry.fulfil(calibration, age)
+        return entry
+
+    def fulfil(self, calibration: Any, age: float = 0.0) -> None:
+        """Keep the outcome; its age in seconds counts from now."""
+        self._measured = time.monotonic() - age
         self.outcome.set_result(calibration)
+
+    @property
+    def origin(self) -> str:
+        """Where it comes from, for messages."""
+        return f"record {self.record[:12]} of the store" if self.record else f"job {self.job_id}"
 
     def withdraw(self) -> None:
         """Say that there will be no outcome; does nothing if there is one."""

@@ -9,7 +9,7 @@ than rates per qubit makes the factor of every weight and every correlation a di
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 from attrs import field, frozen
@@ -23,7 +23,9 @@ from ..circuits.samples import Samples
 from ..circuits.template import template_of
 from ..circuits.twirling import BLOCK, MeasureTwirl
 from ..kernels import draws, parities
+from ..kernels.bitplanes import WORD
 from ..kernels.statistics import Deviations, deviations_of_mean
+from . import plain
 
 Floats = NDArray[np.float64]
 
@@ -69,6 +71,52 @@ class ReadoutCalibration:
             rows = np.concatenate([deviations.rows, np.diag(agreed * np.sqrt(2.0) / total)])
             deviations = Deviations(rows, deviations.dof)
         return factors, deviations
+
+    def to_record(self) -> dict[str, Any]:
+        """Return it as plain data."""
+        return {
+            "qubits": self.qubits.tolist(),
+            "block": self.block,
+            "shots": self.planes.shots.tolist(),
+            "planes": plain.packed(self.planes.words[:, :, : _num_words(self.planes.shots)]),
+        }
+
+    @classmethod
+    def from_record(cls, data: Any) -> Self:
+        """Return it from plain data.
+
+        Raises:
+            ValueError: The data are not those of a calibration.
+        """
+        data = plain.mapping(data, ("qubits", "block", "shots", "planes"))
+        qubits = plain.integers(data["qubits"], "qubits", ascending=True)
+        shots = np.array(plain.integers(data["shots"], "shots"), dtype=np.int64)
+        if not qubits or not shots.sum():
+            raise ValueError("qubits and shots must not be empty")
+        shape = (len(qubits), len(shots), _num_words(shots))
+        words = plain.unpacked(data["planes"], "uint64", shape, "planes")
+        planes = parities.BitPlanes(words, shots)
+        if np.any(words & ~planes.valid):
+            raise ValueError("planes have bits beyond the shots")
+        return cls(np.array(qubits), planes, plain.integer(data, "block", 1))
+
+    @property
+    def error_rates(self) -> Floats:
+        """How often each qubit is misread under the twirl, float64 ``(n,)``."""
+        ones = np.bitwise_count(self.planes.words).sum(axis=(1, 2), dtype=np.int64)
+        rates: Floats = ones / self.planes.shots.sum()
+        return rates
+
+    @property
+    def quality(self) -> dict[str, float]:
+        """How often single qubits are misread: the mean over them, and the worst."""
+        rates = self.error_rates
+        return {"mean_error": float(rates.mean()), "largest_error": float(rates.max())}
+
+
+def _num_words(shots: NDArray[np.int64]) -> int:
+    """Return the words of a plane that valid shots fill."""
+    return -(-int(shots.max()) // WORD)
 
 
 @frozen
@@ -152,4 +200,31 @@ class TwirledReadout:
         return (
             f"Readout of {len(self.qubits)} qubits under twirling: "
             f"{self.num_randomizations} x {self.shots} shots"
+        )
+
+    def to_record(self) -> dict[str, Any]:
+        """Return it as plain data; what the device can do is not kept."""
+        return {
+            "num_qubits": self.num_qubits,
+            "qubits": list(self.qubits),
+            "num_randomizations": self.num_randomizations,
+            "shots": self.shots,
+            "balanced": self.balanced,
+        }
+
+    @classmethod
+    def from_record(cls, data: Any) -> Self:
+        """Return it from plain data.
+
+        Raises:
+            ValueError: The data are not those of a requirement.
+        """
+        data = plain.mapping(data, ("num_qubits", "qubits", "num_randomizations", "shots", "balanced"))
+        num_qubits = plain.integer(data, "num_qubits", 1)
+        return cls(
+            num_qubits,
+            tuple(sorted(plain.qubits(data["qubits"], "qubits", num_qubits))),
+            plain.integer(data, "num_randomizations", 1),
+            plain.integer(data, "shots", 1),
+            plain.boolean(data, "balanced"),
         )

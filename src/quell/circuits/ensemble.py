@@ -7,9 +7,27 @@ from attrs import frozen
 from numpy.typing import NDArray
 from qiskit.transpiler import Target
 
+from ..kernels.draws import Key
 from .observables import Observables
 from .program import Draw
 from .template import Template
+
+
+@frozen
+class Amplification:
+    """One of the noise factors that a circuit is run with, its learned noise being brought to them.
+
+    Attributes:
+        factor: This one.
+        factors: All of them.
+        shots: Shots of each, before they are shared out.
+        key: What all of them draw errors from, so that those of one are nearly among those of a larger one.
+    """
+
+    factor: float
+    factors: tuple[float, ...]
+    shots: int
+    key: Key
 
 
 @frozen(eq=False)
@@ -31,6 +49,8 @@ class Ensemble:
         share: Shots relative to what stages further in would take on their own.
         blocks: Into how many parts the shots are cut to see how terms vary together, where there is no
             randomization axis to tell; 1 for none.
+        amplification: What learned noise is brought to; None to leave it as other options say.
+        path: What messages call it.
     """
 
     template: Template
@@ -46,3 +66,5 @@ class Ensemble:
     num_randomizations: int | None = None
     share: float = 1.0
     blocks: int = 1
+    amplification: Amplification | None = None
+    path: str = "pub"

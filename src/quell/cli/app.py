@@ -177,6 +177,136 @@ def migrate(
     raise typer.Exit(dropped)
 
 
+calibrations = typer.Typer(help="Learn noise, and look after what is kept.", no_args_is_help=True)
+app.add_typer(calibrations, name="calibrate")
+_Device = Annotated[str, typer.Option("--device", help="A bundled device: tee5 or hex27.")]
+_Kept = Annotated[Path | None, typer.Option("--store", help="The file to keep it in; made if missing.")]
+_Store = Annotated[Path, typer.Option("--store", help="The file that calibrations are kept in.")]
+_Seed = Annotated[int, typer.Option("--seed", min=0, help="Seed of everything random.")]
+_Randomizations = Annotated[
+    int, typer.Option("--randomizations", min=2, help="Randomizations of each circuit.")
+]
+_Shots = Annotated[int, typer.Option("--shots", min=1, help="Shots of each randomization.")]
+_Json = Annotated[bool, typer.Option("--json", help="Print the numbers as JSON.")]
+
+
+def _checked_device(name: str) -> str:
+    from ..testing.noise import require_aer
+    from ..testing.snapshots import device_names
+
+    names = device_names()
+    if name not in names:
+        raise typer.BadParameter(f"no device {name!r}; there are {', '.join(names)}", param_hint="--device")
+    require_aer()
+    return name
+
+
+@calibrations.command("readout")
+def calibrate_readout(
+    device: _Device = "tee5",
+    store: _Kept = None,
+    qubits: Annotated[str | None, typer.Option(help="Such as 0,1,4-6; by default all.")] = None,
+    randomizations: _Randomizations = 32,
+    shots: _Shots = 128,
+    seed: _Seed = 1,
+    as_json: _Json = False,
+) -> None:
+    """Learn how often the qubits of a device are misread."""
+    from ..calibration.store import CalibrationStore
+    from . import calibrate as calibration
+
+    progress = _Progress()
+    with _reported():
+        backend = calibration.device(_checked_device(device), seed)
+        kept = None if store is None else CalibrationStore(store)
+        chosen = calibration.parsed_qubits(qubits)
+        with progress:
+            found = calibration.readout(
+                backend,
+                chosen,
+                randomizations,
+                shots,
+                kept,
+                seed,
+                lambda d, t: progress.watch("readout", d, t),
+            )
+        if as_json:
+            typer.echo(calibration.dumped(calibration.as_dict(found)))
+        else:
+            calibration.show_readout(found, Console(highlight=False))
+
+
+@calibrations.command("layers")
+def calibrate_layers(
+    circuit: Annotated[
+        Path, typer.Argument(help="An OpenQASM file; transpiled if it is not for the device.")
+    ],
+    device: _Device = "tee5",
+    store: _Kept = None,
+    depths: Annotated[str | None, typer.Option(help="Pairs of layers, such as 0,1,2,4.")] = None,
+    randomizations: _Randomizations = 32,
+    shots: _Shots = 128,
+    seed: _Seed = 1,
+    as_json: _Json = False,
+) -> None:
+    """Learn the noise of the layers of two-qubit gates of a circuit."""
+    from ..calibration.store import CalibrationStore
+    from . import calibrate as calibration
+
+    progress = _Progress()
+    with _reported():
+        backend = calibration.device(_checked_device(device), seed)
+        kept = None if store is None else CalibrationStore(store)
+        written = calibration.circuit_of(circuit, backend)
+        pairs = calibration.parsed_depths(depths)
+        with progress:
+            found = calibration.layers(
+                backend,
+                written,
+                pairs,
+                randomizations,
+                shots,
+                kept,
+                seed,
+                lambda d, t: progress.watch("layers", d, t),
+            )
+        if as_json:
+            typer.echo(calibration.dumped(calibration.as_dict(found)))
+        else:
+            calibration.show_layers(found, Console(highlight=False))
+
+
+@calibrations.command("show")
+def calibrate_show(store: _Store, as_json: _Json = False) -> None:
+    """List what a file keeps, newest first."""
+    from ..calibration.store import CalibrationStore
+    from . import calibrate as calibration
+
+    with _reported():
+        kept = CalibrationStore(store, read_only=True)
+        if as_json:
+            typer.echo(calibration.dumped(calibration.records_as_dicts(kept)))
+        else:
+            calibration.show(kept, Console(highlight=False))
+
+
+@calibrations.command("export")
+def calibrate_export(
+    store: _Store,
+    keys: Annotated[
+        list[str] | None, typer.Argument(help="Keys, or their beginnings; by default all.")
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help="Where to write; by default to the output.")] = None,
+) -> None:
+    """Write calibrations as JSON, which CalibrationStore.import_json takes."""
+    from ..calibration.store import CalibrationStore
+
+    with _reported():
+        text = CalibrationStore(store, read_only=True).export_json(out, keys or None)
+    if out is None:
+        typer.echo(text, nl=False)
+
+
 class _Progress:
     """A progress bar per strategy, on the error stream so that the output can be piped."""
 

@@ -106,7 +106,9 @@ class Job(BasePrimitiveJob[PrimitiveResult[Any], JobStatus]):
         total = cost(plan)
         self._log.info(f"planned {total.circuits} circuits, {total.shots} shots")
         for entry in self._exchange.taken:
-            self._log.info(f"relies on job {entry.job_id} for: {entry.requirement.describe()}")
+            self._log.info(f"relies on {entry.origin} for: {entry.requirement.describe()}")
+        for note in self._exchange.notes:
+            self._log.warning(note)
 
     # --- what users ask ---------------------------------------------------------------------
 

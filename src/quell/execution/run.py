@@ -15,13 +15,13 @@ from attrs import evolve
 from ..calibration.ledger import Entry
 from ..circuits.program import Program
 from ..circuits.samples import Samples
-from ..errors import CancelledError, ExecutionError
-from ..pipeline import Plan, combine, cost, learned, leaves, relearning
+from ..errors import CancelledError, ExecutionError, QuellError
+from ..pipeline import Plan, combine, completed, cost, deferred, learned, leaves, relearning
 from .exchange import Exchange
 from .logs import JobLog
 from .runner import Chunk, Partial, Progress, Runner
 
-Refine = Callable[[Plan, list[Any], np.random.Generator], Plan | None]
+Refine = Callable[[Plan, list[Any], np.random.Generator, Mapping[Any, Any]], Plan | None]
 
 
 class Run:
@@ -36,7 +36,8 @@ class Run:
         log: Where to say how it gets on.
         progress: Called with the number of circuits measured and their total.
         limit: Seconds that measuring and waiting may take, None for any number.
-        refine: Asked once, with what the tasks combine to, for the plan grown by what is missing; None for nothing.
+        refine: Asked once, with what the tasks combine to and what is known, for the plan grown by what is missing;
+            None for nothing.
 
     Attributes:
         plan: What is run; it grows when the job has to learn what others should have learned.
@@ -125,13 +126,25 @@ class Run:
                 self._learn_anew(missing)
                 continue
             self._known = {**known, **self._exchange.calibrations()}
+            if deferred(self.plan):
+                try:
+                    self.plan, self.samples = completed(self.plan, self._known), None
+                except QuellError as error:  # what was learned makes it impossible, or too expensive
+                    partial = Partial(_whole(dict(enumerate(samples))))
+                    text = f"{error}; what was measured to learn this is in .partial"
+                    raise ExecutionError(text, partial) from error
+                total = cost(self.plan)
+                self._log.info(
+                    f"planned with what was learned: {total.circuits} circuits, {total.shots} shots"
+                )
+                continue
             self._complete = True
             try:
                 combined = combine(self.plan, samples, self._known)
             except ExecutionError as error:  # of what was measured; that is kept
                 error.partial = Partial(_whole(dict(enumerate(samples))))
                 raise
-            grown = self._refine(self.plan, combined, self._rng) if self._refine else None
+            grown = self._refine(self.plan, combined, self._rng, self._known) if self._refine else None
             self._refine = None
             if grown is None:
                 return combined
@@ -204,7 +217,7 @@ class Run:
         """Take into the plan what cannot be had from other jobs."""
         for requirement, entry in missing.items():
             why = "ended without" if entry.lost else f"learned it {entry.age():.3g} s ago, which is too long"
-            self._log.info(f"learns anew, because job {entry.job_id} {why}: {requirement.describe()}")
+            self._log.info(f"learns anew, because {entry.origin} {why}: {requirement.describe()}")
         self.plan = relearning(self.plan, missing, self._rng)
         self._exchange.promise(missing)
 

@@ -25,7 +25,7 @@ class Deviations:
     Attributes:
         rows: float64 ``(B, T)``; the covariance of the T values is ``rows.T @ rows``.
         dof: Degrees of freedom it was estimated with; infinite where it is known.
-        source: What errs, where several results share it; equal sources err together.
+        source: What errs, where several results share it; equal sources err together. None is equal to no other.
     """
 
     rows: Floats
@@ -53,22 +53,28 @@ def summed(
         weights: Weight of each result, a number or float64 ``(T,)``.
     """
     total: dict[Hashable, Deviations] = {}
-    for deviations, weight in zip(results, weights, strict=True):
-        for own in deviations:
+    for number, (deviations, weight) in enumerate(zip(results, weights, strict=True)):
+        for place, own in enumerate(deviations):
             rows = own.rows * weight
-            if own.source in total:
-                rows = rows + total[own.source].rows
-            total[own.source] = evolve(own, rows=rows)
+            source = (number, place) if own.source is None else own.source
+            if source in total:
+                rows = rows + total[source].rows
+            total[source] = evolve(own, rows=rows)
     return tuple(total.values())
 
 
-def deviations_of_mean(values: Floats, weights: Floats, block: int = 1) -> tuple[Floats, Deviations | None]:
+def deviations_of_mean(
+    values: Floats, weights: Floats, block: int = 1, strata: NDArray[np.bool_] | None = None
+) -> tuple[Floats, Deviations | None]:
     """Return the weighted mean over members and its deviations.
 
     Args:
         values: float64 ``(R, T)``.
         weights: float64 ``(R, T)``, summing to one over R.
         block: Members that belong together (not independent) in runs of this length.
+        strata: Which members were drawn from the second of two strata, whose sizes were no random choice, bool
+            ``(R, T)``: what the two differ by is then no error of the mean. A term of which a stratum has a single
+            member is treated as if there were no strata. Not with blocks.
 
     Returns:
         mean: float64 ``(T,)``.
@@ -81,12 +87,34 @@ def deviations_of_mean(values: Floats, weights: Floats, block: int = 1) -> tuple
         return mean, None
     # A last, incomplete block joins the one before it.
     starts = np.arange(num_blocks) * block
+    if strata is not None:
+        return mean, _stratified(values, weights, mean, strata)
     residuals = np.add.reduceat(weights * (values - mean), starts, axis=0)
     counted = np.count_nonzero(np.add.reduceat(weights, starts, axis=0), axis=0)
     least = int(counted.min(initial=num_blocks))
     if least < 2:
         return mean, None
     return mean, Deviations(residuals * np.sqrt(counted / (counted - 1)), least - 1)
+
+
+def _stratified(
+    values: Floats, weights: Floats, mean: Floats, strata: NDArray[np.bool_]
+) -> Deviations | None:
+    """Return the deviations of a mean over two strata."""
+    counted = weights > 0
+    sizes = np.stack([(counted & ~strata).sum(axis=0), (counted & strata).sum(axis=0)])
+    whole = (sizes == 1).any(axis=0)
+    residuals = np.zeros_like(values)
+    for stratum in (~strata, strata):
+        own = np.where(stratum | whole, weights, 0.0)
+        total = own.sum(axis=0)
+        centre = (own * values).sum(axis=0) / np.where(total > 0, total, 1.0)
+        size = (own > 0).sum(axis=0)
+        scale = np.sqrt(size / np.maximum(size - 1, 1))
+        residuals = np.where(stratum, weights * (values - centre) * scale, residuals)
+    freedom = sizes.sum(axis=0) - np.where(whole, 1, (sizes > 0).sum(axis=0))
+    least = int(freedom.min(initial=len(values)))
+    return Deviations(residuals, least) if least > 0 else None
 
 
 def student_factor(dof: ArrayLike) -> Floats:

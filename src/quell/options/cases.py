@@ -10,7 +10,7 @@ from typing import Any
 
 from attrs import frozen
 
-from .effective import Effective
+from .effective import Effective, is_on
 
 
 @frozen
@@ -30,9 +30,14 @@ class Case:
         return path in self.values and self.values[path].origin == "user"
 
     @property
+    def pea(self) -> bool:
+        """Whether learned noise is amplified to be extrapolated."""
+        return "resilience.zne.amplifier" in self.values and is_on("resilience.zne.amplifier", self.values)
+
+    @property
     def is_backend(self) -> bool:
         """Whether there is a backend, with options of `run` that can be asked for."""
-        return hasattr(self.backend, "run") and hasattr(self.backend, "target")
+        return is_backend(self.backend)
 
     def takes(self, name: str) -> bool:
         """Whether the backend lists `name` among the options of `run`."""
@@ -45,3 +50,8 @@ class Case:
     def backend_name(self) -> str:
         """What messages call the backend."""
         return str(getattr(self.backend, "name", None) or type(self.backend).__name__)
+
+
+def is_backend(mode: Any) -> bool:
+    """Return whether a mode is a backend."""
+    return hasattr(mode, "run") and hasattr(mode, "target")

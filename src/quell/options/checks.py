@@ -8,6 +8,7 @@ however the value was computed.
 from __future__ import annotations
 
 import math
+import os
 import re
 import reprlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -15,6 +16,8 @@ from difflib import get_close_matches
 from enum import Enum
 from numbers import Integral, Real
 from typing import Any, Final, TypeAlias
+
+from attrs import frozen
 
 Check: TypeAlias = Callable[[Any], Any]
 
@@ -83,6 +86,16 @@ def numbers(minimum: float, *also: str, at_least: int = 1) -> Check:
         return found
 
     return _check(f"{_many(at_least)} numbers >= {minimum:g}", convert, also)
+
+
+@frozen
+class Below:
+    """All numbers below a limit, as a container."""
+
+    limit: float
+
+    def __contains__(self, value: object) -> bool:
+        return isinstance(value, Real) and float(value) < self.limit
 
 
 def integers(minimum: int, *, at_least: int = 1) -> Check:
@@ -207,12 +220,28 @@ def predicate(value: Any) -> Any:
 
 
 def models(value: Any) -> Any:
-    """Return a noise model per layer as it is, an iterator as a list; `None` for none."""
+    """Return a noise model per layer, or a store of them, as it is, an iterator as a list; `None` for none."""
     if isinstance(value, Iterator):
         return list(value)
     if value is None or (isinstance(value, Iterable) and not isinstance(value, (str, bytes, Mapping))):
         return value
-    raise ValueError(f"must be a sequence of layers with their noise, or None, not {reprlib.repr(value)}")
+    if _is_store(value):
+        return value
+    what = "a sequence of layers with their noise, a CalibrationStore, or None"
+    raise ValueError(f"must be {what}, not {reprlib.repr(value)}")
+
+
+def store(value: Any) -> Any:
+    """Return a store of calibrations or the path of one as it is; `None` for none."""
+    if value is None or (isinstance(value, (str, os.PathLike)) and str(value)):
+        return value if value is None else str(value)
+    if _is_store(value):
+        return value
+    raise ValueError(f"must be a CalibrationStore, the path of its file, or None, not {reprlib.repr(value)}")
+
+
+def _is_store(value: Any) -> bool:
+    return callable(getattr(value, "find", None)) and callable(getattr(value, "add", None))
 
 
 _AS_MODEL: Final = "a function becomes an extrapolator by quell.extrapolators.Model(function, num_parameters)"
@@ -321,7 +350,7 @@ def dictionary(value: Any) -> dict[str, Any]:
 
 
 #: Checks of values that only the device or a stage can judge, or that users nest as they like.
-FREE: frozenset[Check] = frozenset({anything, models, keywords, dictionary, predicate})
+FREE: frozenset[Check] = frozenset({anything, models, store, keywords, dictionary, predicate})
 
 
 def copied(value: Any) -> Any:

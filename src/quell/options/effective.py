@@ -127,8 +127,7 @@ def _levels(
             "rule",
             "needs twirling.enable_measure, which is set to False",
         )
-    zne = values["resilience.zne_mitigation"].value
-    pea = zne and options.resilience.zne.amplifier == "pea"
+    pea = is_on("resilience.zne.amplifier", values)
     needs = {
         "resilience.pec_mitigation = True": (options.resilience.pec_mitigation, ("gates", "measure")),
         "resilience.zne.amplifier = 'pea'": (pea, ("gates", "measure")),
@@ -153,14 +152,21 @@ def _levels(
         put("seed", options.seed_estimator, "rule", "seed_estimator")
 
 
+#: What acts on learned noise; the second is on where noise is extrapolated from learned noise that is amplified.
+_LEARNED = ("resilience.pec_mitigation", "resilience.zne.amplifier")
+
 #: Options that act only while a switch is on: prefix -> switches of which one is enough.
 _ACT_WITH: Mapping[str, tuple[str, ...]] = {
     "dynamical_decoupling.": ("dynamical_decoupling.enable",),
     "twirling.": ("twirling.enable_gates", "twirling.enable_measure"),
     "resilience.measure_noise_learning.": ("resilience.measure_mitigation",),
     "resilience.zne.": ("resilience.zne_mitigation",),
+    "resilience.pec.circuit_cost": _LEARNED,
     "resilience.pec.": ("resilience.pec_mitigation",),
-    "calibration.": ("resilience.measure_mitigation",),
+    "resilience.layer_noise_": _LEARNED,
+    "calibration.shots": ("resilience.measure_mitigation",),
+    "calibration.groups": ("resilience.measure_mitigation",),
+    "calibration.": ("resilience.measure_mitigation", *_LEARNED),
     "post_selection.": ("post_selection.enable",),
 }
 
@@ -184,19 +190,27 @@ def _unused(path: str, values: Mapping[str, Effective]) -> str:
     """Return why an option has no effect, an empty string if it has."""
     for prefix, switches in _ACT_WITH.items():
         if path.startswith(prefix) and path not in switches:
-            if any(values[switch].value for switch in switches):
-                return ""
-            return " and ".join(f"{switch} is False" for switch in switches)
+            there = [switch for switch in switches if switch in values]
+            if not any(is_on(switch, values) for switch in there):
+                return " and ".join(_off(switch) for switch in there)
+            break
     winner = values.get(_GIVES_WAY.get(path, ""))
     if winner is not None and winner.origin == "user":
         return f"{winner.path} is set"
-    if path.startswith("resilience.layer_noise_"):
-        pea = values["resilience.zne_mitigation"].value and values["resilience.zne.amplifier"].value == "pea"
-        if not pea and not values["resilience.pec_mitigation"].value:
-            return "neither PEC nor PEA is on"
-        if (
-            path.startswith("resilience.layer_noise_learning.")
-            and values["resilience.layer_noise_model"].value is not None
-        ):
-            return "resilience.layer_noise_model is set"
+    known = values.get("resilience.layer_noise_model")
+    if path.startswith("resilience.layer_noise_learning.") and known is not None and known.value is not None:
+        return "resilience.layer_noise_model is set"
     return ""
+
+
+def is_on(switch: str, values: Mapping[str, Effective]) -> bool:
+    """Return whether a switch is on; the amplifier of learned noise is where it is chosen and used."""
+    if switch == "resilience.zne.amplifier":
+        return bool(values["resilience.zne_mitigation"].value and values[switch].value == "pea")
+    return bool(values[switch].value)
+
+
+def _off(switch: str) -> str:
+    if switch == "resilience.zne.amplifier":
+        return "no learned noise is amplified"
+    return f"{switch} is False"

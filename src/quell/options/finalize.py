@@ -11,14 +11,18 @@ from typing import Any, overload
 from attrs import fields
 
 from ..errors import OptionsError
-from .effective import Effective, effective
+from .cases import is_backend
+from .effective import Effective, effective, is_on
 from .resolved import (
+    ResolvedCalibration,
     ResolvedCorrection,
     ResolvedDecoupling,
     ResolvedEnvironment,
     ResolvedEstimator,
     ResolvedExecution,
+    ResolvedLayerLearning,
     ResolvedMeasureNoiseLearning,
+    ResolvedNoise,
     ResolvedPostSelection,
     ResolvedSampler,
     ResolvedTwirling,
@@ -64,7 +68,7 @@ def finalize(
             correction=_correction(values),
             decoupling=_decoupling(values),
             post_selection=_post_selection(values),
-            calibration_max_age=options.calibration.max_age,
+            calibration=_calibration(values),
             meas_type=options.execution.meas_type,
             execution=_execution(values),
             environment=_environment(values),
@@ -81,9 +85,10 @@ def finalize(
             options.calibration.shots,
         ),
         zne=_zne(values),
+        noise=_noise(values, backend),
         decoupling=_decoupling(values),
         post_selection=_post_selection(values),
-        calibration_max_age=options.calibration.max_age,
+        calibration=_calibration(values),
         precision_target=options.execution.precision_target,
         execution=_execution(values),
         environment=_environment(values),
@@ -111,6 +116,40 @@ def _zne(values: Values) -> ResolvedZne | None:
     }
     chosen = zne.pop("extrapolator")
     return ResolvedZne(extrapolators=chosen if isinstance(chosen, tuple) else (chosen,), **zne)
+
+
+#: What one more circuit costs, in shots, where the user does not say. Backends are given whole circuits: a simulator of
+#: ten qubits takes as long to begin one as for hundreds of shots. Samplers are given parameters of one circuit.
+CIRCUIT_COST = {"backend": 100.0, "sampler": 16.0}
+#: Least share of the noise that PEC leaves by itself where the rest is extrapolated: there has to be a rest.
+LEAST_EXTRAPOLATED = 0.5
+
+
+def _noise(values: Values, backend: Any) -> ResolvedNoise | None:
+    cancels = values["resilience.pec_mitigation"].value
+    pea = is_on("resilience.zne.amplifier", values)
+    if not (cancels or pea):
+        return None
+    pec, learning = (
+        {path.rpartition(".")[2]: row.value for path, row in values.items() if path.startswith(prefix)}
+        for prefix in ("resilience.pec.", "resilience.layer_noise_learning.")
+    )
+    if not cancels:
+        pec |= {"noise_gain": 1.0, "max_overhead": None}
+    if pec["circuit_cost"] == "auto":
+        pec["circuit_cost"] = CIRCUIT_COST["backend" if is_backend(backend) else "sampler"]
+    return ResolvedNoise(
+        cancels=cancels,
+        least_gain=LEAST_EXTRAPOLATED if pea else 0.0,
+        models=values["resilience.layer_noise_model"].value,
+        learning=ResolvedLayerLearning(**learning),
+        **pec,
+    )
+
+
+def _calibration(values: Values) -> ResolvedCalibration:
+    names = (attribute.name for attribute in fields(ResolvedCalibration))
+    return ResolvedCalibration(**{name: values[f"calibration.{name}"].value for name in names})
 
 
 def _decoupling(values: Values) -> ResolvedDecoupling | None:

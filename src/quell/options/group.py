@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import inspect
 import reprlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self, TypeAlias
 
 import attrs
@@ -23,7 +23,7 @@ Entries: TypeAlias = "dict[tuple[int, str], tuple[Group, str, Any]]"
 Home: TypeAlias = Literal["both", "client", "server", "ours"]
 
 
-def option(default: Any, check: Check, doc: str, *, home: Home = "both", ours: tuple[Any, ...] = ()) -> Any:
+def option(default: Any, check: Check, doc: str, *, home: Home = "both", ours: Container[Any] = ()) -> Any:
     """Return the attrs field of one option.
 
     Args:

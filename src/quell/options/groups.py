@@ -133,7 +133,11 @@ class ZneOptions(Group):
         ours=("global_folding",),
     )
     noise_factors: tuple[float, ...] | Auto = option(
-        "auto", numbers(1, "auto", at_least=2), "Noise factors; auto: (1, 3, 5), with pea (1, 1.5, 2)."
+        "auto",
+        numbers(0, "auto", at_least=2),
+        "Noise factors, at least 1; auto: (1, 3, 5), with pea (1, 1.5, 2). With pea and PEC they count "
+        "what PEC leaves, and smaller ones are possible (ours).",
+        ours=checks.Below(1),
     )
     extrapolator: Extrapolator | tuple[Extrapolator, ...] = option(
         ("exponential", "linear"),
@@ -180,7 +184,34 @@ class PecOptions(Group):
     noise_gain: float | Auto = option(
         "auto",
         nonnegative("auto"),
-        "Share of the noise that is left: 0 cancels all of it; auto: as little as max_overhead allows.",
+        "Share of the noise that is left: 0 cancels all of it; auto: as little as max_overhead allows, and with "
+        "amplifier pea at least 0.5.",
+    )
+    light_cone: bool = option(
+        True,
+        boolean(),
+        "Cancel for each term only the errors that can change it, instead of all errors (ours).",
+        home="ours",
+    )
+    normalization: Literal["gamma", "signs"] = option(
+        "gamma",
+        choice("gamma", "signs"),
+        "Multiply by gamma (unbiased), or divide by the mean of the signs that were drawn, whose error bars take some "
+        "hundreds of randomizations (ours).",
+        home="ours",
+    )
+    allocation: Literal["stratified", "random"] = option(
+        "stratified",
+        choice("stratified", "random"),
+        "Draw as many randomizations of each sign as are expected, or leave their number to chance (ours).",
+        home="ours",
+    )
+    circuit_cost: float | Auto = option(
+        "auto",
+        nonnegative("auto"),
+        "What one more circuit costs, in shots: the shots of each randomization follow from it, also with pea; auto: "
+        "100 for backends, 16 for samplers (ours).",
+        home="ours",
     )
 
 
@@ -272,13 +303,28 @@ class CalibrationOptions(Group):
     max_age: float = option(
         1800.0,
         nonnegative(),
-        "Seconds for which the jobs of a Session or Batch share a calibration; 0: never (ours).",
+        "Seconds for which a calibration is used, by the jobs of a Session or Batch or from the store; "
+        "0: never (ours).",
         home="ours",
     )
     shots: int | Auto = option(
         "auto",
         integer(1, "auto"),
         "Shots of a readout calibration; auto: as many as the data takes, for samples at least 1000 (ours).",
+        home="ours",
+    )
+    store: Any = option(
+        None,
+        checks.store,
+        "CalibrationStore, or path of its file, that calibrations are taken from and kept in; None: they are kept for "
+        "the jobs of a Session or Batch only (ours).",
+        home="ours",
+    )
+    when_old: Literal["relearn", "warn", "refuse"] = option(
+        "relearn",
+        choice("relearn", "warn", "refuse"),
+        "What happens where the store has nothing younger than max_age: learn again, use it with a warning, or refuse "
+        "to run (ours).",
         home="ours",
     )
 

@@ -117,6 +117,60 @@ class ResolvedZne:
 
 
 @frozen
+class ResolvedNoise:
+    """How the learned noise of layers is cancelled or amplified.
+
+    Attributes:
+        cancels: Whether noise is cancelled (PEC); if not, it is only amplified (PEA).
+        noise_gain: Share of the noise that is left, "auto" for as little as `max_overhead` allows.
+        least_gain: What "auto" does not go below.
+        max_overhead: Largest sampling overhead, gamma squared; None for no limit.
+        light_cone: Whether each term is rid of the errors only that can change it.
+        normalization: Whether signed values are multiplied by gamma or divided by the mean sign.
+        allocation: Whether randomizations of either sign are as many as are expected.
+        circuit_cost: What one more circuit costs, in shots.
+        models: Noise of the layers as the user gave it; None if it is learned.
+        learning: How it is learned.
+    """
+
+    cancels: bool
+    noise_gain: float | Auto
+    least_gain: float
+    max_overhead: float | None
+    light_cone: bool
+    normalization: Literal["gamma", "signs"]
+    allocation: Literal["stratified", "random"]
+    circuit_cost: float
+    models: Any
+    learning: ResolvedLayerLearning
+
+
+@frozen
+class ResolvedLayerLearning:
+    """How the noise of layers is learned: most layers (None for any number), and the size of the experiments."""
+
+    max_layers_to_learn: int | None
+    shots_per_randomization: int
+    num_randomizations: int
+    layer_pair_depths: tuple[int, ...]
+
+
+@frozen
+class ResolvedCalibration:
+    """How calibrations are kept.
+
+    Attributes:
+        max_age: Oldest age in seconds; 0 for none.
+        store: Store that they are taken from and kept in, or the path of its file; None for none.
+        when_old: What happens where the store has older ones only.
+    """
+
+    max_age: float
+    store: Any
+    when_old: Literal["relearn", "warn", "refuse"]
+
+
+@frozen
 class ResolvedExecution:
     """How circuits are run.
 
@@ -153,9 +207,10 @@ class ResolvedEstimator:
     measure_mitigation: bool
     measure_noise_learning: ResolvedMeasureNoiseLearning
     zne: ResolvedZne | None
+    noise: ResolvedNoise | None
     decoupling: ResolvedDecoupling | None
     post_selection: ResolvedPostSelection | None
-    calibration_max_age: float
+    calibration: ResolvedCalibration
     precision_target: str
     execution: ResolvedExecution
     environment: ResolvedEnvironment
@@ -171,7 +226,7 @@ class ResolvedSampler:
     correction: ResolvedCorrection | None
     decoupling: ResolvedDecoupling | None
     post_selection: ResolvedPostSelection | None
-    calibration_max_age: float
+    calibration: ResolvedCalibration
     meas_type: MeasType
     execution: ResolvedExecution
     environment: ResolvedEnvironment

@@ -32,16 +32,45 @@ def _vendor_only(case: Case) -> Iterator[Problem]:
             yield Problem(f"options.{path}", rule, "remove it")
 
 
-def _not_yet(case: Case) -> Iterator[Problem]:
-    """Refuse what this version cannot run; a number must not look mitigated and not be."""
-    if case["resilience.pec_mitigation"]:
-        rule = "is True, but this version does not have probabilistic error cancellation"
-        yield Problem("options.resilience.pec_mitigation", rule, "set it to False")
-    if case["resilience.zne_mitigation"] and case["resilience.zne.amplifier"] == "pea":
-        rule = "is 'pea', but this version does not learn noise to amplify it"
-        yield Problem(
-            "options.resilience.zne.amplifier", rule, "set it to 'gate_folding' or 'global_folding'"
-        )
+def _learned_noise(case: Case) -> Iterator[Problem]:
+    """Say what cannot be done with learned noise."""
+    cancels, pea = case["resilience.pec_mitigation"], case.pea
+    factors = case["resilience.zne.noise_factors"]
+    if case["resilience.zne_mitigation"] and min(factors) < 1 and not (cancels and pea):
+        rule = f"{_short(factors)} has entries below 1, which take the cancelling of learned noise"
+        fix = "set pec_mitigation to True and zne.amplifier to 'pea', or choose factors of 1 and more"
+        yield Problem("options.resilience.zne.noise_factors", rule, fix)
+    if not (cancels or pea):
+        return
+    what = "resilience.pec_mitigation = True" if cancels else "resilience.zne.amplifier = 'pea'"
+    if case["twirling.group"] == "local_c1":
+        rule = f"is 'local_c1', but {what} acts on noise that is twirled over Paulis"
+        yield Problem("options.twirling.group", rule, "set it to 'pauli'")
+    if case["post_selection.enable"]:
+        rule = f"is True, but {what} inserts errors, which change what is kept, and that is not corrected"
+        yield Problem("options.post_selection.enable", rule, "set it to False, or act on noise by folding")
+    if not cancels:
+        return
+    gain, limit = case["resilience.pec.noise_gain"], case["resilience.pec.max_overhead"]
+    if gain != "auto" and gain > 1:
+        rule = f"is {gain:g}, more than the noise there is"
+        fix = "choose at most 1; to amplify noise use zne_mitigation with amplifier 'pea'"
+        yield Problem("options.resilience.pec.noise_gain", rule, fix)
+    if limit is not None and limit < 1:
+        rule = f"is {limit:g}, but cancelling nothing has an overhead of 1 already"
+        yield Problem("options.resilience.pec.max_overhead", rule, "choose more than 1, or None for no limit")
+    if pea and (gain == 0 or 0 in factors):
+        path = "noise_gain" if gain == 0 else "noise_factors"
+        full = f"options.resilience.{'pec' if gain == 0 else 'zne'}.{path}"
+        rule = "leaves no noise, so there is nothing to extrapolate"
+        yield Problem(full, rule, "choose more than 0, or set zne_mitigation to False")
+    if case["resilience.zne_mitigation"] and not pea:
+        path, folding = "options.resilience.zne", case["resilience.zne.amplifier"]
+        partial = [f for f in factors if f % 2 != 1]
+        if partial and folding == "gate_folding":
+            which = "has entries that are not odd, for which each randomization folds gates of its own"
+            rule = f"{_short(factors)} {which}"
+            yield Problem(f"{path}.noise_factors", rule, "with PEC choose odd factors, or amplifier 'pea'")
 
 
 def _post_selection(case: Case) -> Iterator[Problem]:
@@ -78,7 +107,7 @@ def _listed(names: Iterable[str]) -> str:
 
 def _needs_twirling(case: Case) -> Iterator[Problem]:
     """Techniques that act on Pauli noise cannot do without the twirling that makes it so."""
-    pea = case["resilience.zne_mitigation"] and case["resilience.zne.amplifier"] == "pea"
+    pea = case.pea
     for kind, word in (("measure", "measurement"), ("gates", "gate")):
         switch = f"twirling.enable_{kind}"
         if case[switch]:
@@ -173,8 +202,8 @@ def _mitigated_precision(case: Case) -> Iterator[Problem]:
 
 def _layer_noise_model(case: Case) -> Iterator[Problem]:
     model = case["resilience.layer_noise_model"]
-    pea = case["resilience.zne_mitigation"] and case["resilience.zne.amplifier"] == "pea"
-    if model is not None and (pea or case["resilience.pec_mitigation"]) and not list(model):
+    uses = case.pea or case["resilience.pec_mitigation"]
+    if model is not None and uses and hasattr(model, "__len__") and not len(model):
         rule = "has no layers"
         yield Problem("options.resilience.layer_noise_model", rule, "set it to None to learn the noise")
 
@@ -213,7 +242,7 @@ def _seeds(case: Case) -> Iterator[Problem]:
 
 RULES: Final[tuple[Callable[[Case], Iterator[Problem]], ...]] = (
     _vendor_only,
-    _not_yet,
+    _learned_noise,
     device_rules.measurement_level,
     _post_selection,
     _needs_twirling,

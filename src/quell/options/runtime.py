@@ -7,7 +7,7 @@ of its values are ours. What the chosen tree says in another way is translated; 
 from __future__ import annotations
 
 import reprlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping
 from typing import Any, Final
 
 from ..errors import OptionsError, Problem
@@ -27,6 +27,7 @@ _EXPERIMENTAL: Final[Mapping[str, tuple[str, ...]]] = {
 _FIXES: Final[Mapping[str, str]] = {
     "seed": "remove it; for simulators there is simulator.seed_simulator",
     "resilience.zne.amplifier": "choose another, such as 'gate_folding'",
+    "resilience.zne.noise_factors": "choose factors of 1 and more",
     "execution.run_options": "remove it; of its keys, rep_delay and init_qubits are options",
 }
 
@@ -54,7 +55,7 @@ def to_runtime(
         if is_set(value, field):
             home, ours = field.metadata["home"], field.metadata["ours"]
             free = field.metadata["check"] in FREE
-            known = home in ("both", tree) and (free or not _is_ours(value, ours))
+            known = home in ("both", tree) and (free or not is_ours(value, ours))
             (values if known else strange)[path] = copied(value) if free else _lists(value)
     problems = list(_translated(options, values, strange)) if tree == "server" else []
     if extras == "refuse":
@@ -63,7 +64,7 @@ def to_runtime(
     return nested(values)
 
 
-def _is_ours(value: Any, ours: tuple[Any, ...]) -> bool:
+def is_ours(value: Any, ours: Container[Any]) -> bool:
     """Return whether a value of an option of V2, or one of several, is an addition of quell's."""
     return any(
         item in ours or is_extrapolator(item) for item in (value if isinstance(value, tuple) else (value,))

@@ -11,6 +11,7 @@ from qiskit.primitives import PrimitiveResult
 
 from .. import pipeline
 from ..build import lower_stages
+from ..calibration.store import CalibrationStore
 from ..errors import InputError, OptionsError, Problem
 from ..execution.adapters import runner_for
 from ..execution.backends import BackendRunner
@@ -126,7 +127,7 @@ class Primitive(Generic[Options]):
             "seed": seed,
             **metadata,
         }
-        max_age = resolved.calibration_max_age
+        max_age = resolved.calibration.max_age
         # What is learned under other options is learned of another device.
         conditions: Any = (resolved.execution, resolved.decoupling)
         if isinstance(runner, BackendRunner):
@@ -142,17 +143,27 @@ class Primitive(Generic[Options]):
             change, others = reanalysis(options)
             return change, finishing(others)
 
+        store = opened(resolved.calibration.store)
+
         def make(session: ExecutionMode | None) -> Job:
-            exchange, shots = Exchange(), seed
-            if session:
-                exchange = Exchange(session.ledger, session.num_jobs, max_age, conditions)
+            shots = seed
+            exchange = Exchange(
+                session.ledger if session else None,
+                session.num_jobs if session else 0,
+                max_age if session or store is not None else 0.0,
+                conditions,
+                store=store,
+                # Functions and samplers do not say which device they run on.
+                backend_name=runner.name if isinstance(runner, BackendRunner) else None,
+                when_old=resolved.calibration.when_old,
+            )
             rng = np.random.default_rng(seed)
-            shared = exchange.offers(pipeline.requirements(tasks))
-            plan = pipeline.plan(tasks, rng, lower_stages(resolved, runner.target), shared)
-            if session and plan.shared and seed is not None:
+            plan = pipeline.plan(tasks, rng, lower_stages(resolved, runner.target), exchange.offers)
+            plan = pipeline.completed(plan, exchange.known())
+            if plan.shared and seed is not None:
                 # With the same seed a simulator would give the data the very shots of the calibration that it
                 # relies on, and its error would hide in them.
-                shots = derived_seed(seed, session.num_jobs)
+                shots = derived_seed(seed, session.num_jobs if session else 0)
             return Job(
                 plan,
                 runner,
@@ -173,6 +184,15 @@ class Primitive(Generic[Options]):
         job = make(None)
         job.start()
         return job
+
+
+def opened(store: Any) -> CalibrationStore | None:
+    """Return a store, opened where its path is given.
+
+    Raises:
+        CalibrationError: The file cannot be used.
+    """
+    return CalibrationStore(store) if isinstance(store, str) else store
 
 
 def repeats_shots(runner: Runner, seed: int | None) -> bool:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable
-from typing import Any, Self, cast
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, Self
 
 import numpy as np
 from attrs import evolve, frozen
@@ -13,9 +13,8 @@ from qiskit.primitives import BaseEstimatorV2, DataBin, PubResult
 from qiskit.primitives.containers.estimator_pub import EstimatorPub, EstimatorPubLike
 
 from .. import pipeline
-from ..build import Shots, build_zne, estimator_stages, lower_problems, lower_stages
+from ..build import Shots, build_pec, build_zne, estimator_stages, lower_problems, lower_stages
 from ..circuits.ensemble import Ensemble
-from ..circuits.folding import Foldable, Folding
 from ..circuits.observables import Observables, parse
 from ..circuits.template import Template, template_of
 from ..errors import Problem
@@ -72,7 +71,8 @@ class Estimator(Primitive[EstimatorOptions], BaseEstimatorV2):
             pubs: PUBs ``(circuit, observables[, parameter_values[, precision]])``.
             precision: Target standard error of a unit-range observable for PUBs that give none: each setting
                 (parameter set and measurement basis) takes ``1 / precision**2`` shots, times the number of noise
-                factors. With ``execution.precision_target = "mitigated"`` the standard error after mitigation.
+                factors and, where noise is cancelled (PEC), the sampling overhead. With
+                ``execution.precision_target = "mitigated"`` the standard error after mitigation.
 
         Returns:
             The running job; ``job.plan()`` shows what it runs.
@@ -81,6 +81,7 @@ class Estimator(Primitive[EstimatorOptions], BaseEstimatorV2):
             InputError: Listing everything that is wrong with the PUBs, and with the options.
             OptionsError: Options contradict each other, the circuits or the backend; the PUBs are fine.
             UnsupportedError: A stage cannot be applied to a circuit.
+            CalibrationError: The store of calibrations cannot be used, or has none that is young enough.
             ExecutionError: The Session or Batch accepts no new jobs.
         """
         problems: list[Problem] = []
@@ -118,7 +119,9 @@ class Estimator(Primitive[EstimatorOptions], BaseEstimatorV2):
                 _pub_result(r, e, options, repeats) for r, e in zip(requests, estimates, strict=True)
             ]
 
-        def refine(plan: Plan, estimates: list[Estimate], rng: np.random.Generator) -> Plan | None:
+        def refine(
+            plan: Plan, estimates: list[Estimate], rng: np.random.Generator, known: Mapping[Any, Any]
+        ) -> Plan | None:
             found = {
                 place: _second_round(request, estimate, resolved)
                 for place, (request, estimate) in enumerate(zip(requests, estimates, strict=True))
@@ -130,8 +133,8 @@ class Estimator(Primitive[EstimatorOptions], BaseEstimatorV2):
                 task(requests[place], second.shots, allocation=second.allocation)
                 for place, second in more.items()
             ]
-            known = [*(e.requirement for e in plan.experiments), *plan.shared]
-            return grown(plan, pipeline.plan(tasks, rng, lower, known), list(more))
+            second = pipeline.plan(tasks, rng, lower, list(known))
+            return grown(plan, pipeline.completed(second, known), list(more))
 
         def reanalysis(options: Any) -> tuple[Callable[[Any], Any], Results]:
             other = reanalyzed(asked, resolved, options)
@@ -155,6 +158,7 @@ class Estimator(Primitive[EstimatorOptions], BaseEstimatorV2):
             "resilience": {
                 "measure_mitigation": resolved.measure_mitigation,
                 "zne_mitigation": resolved.zne is not None,
+                "pec_mitigation": resolved.noise is not None and resolved.noise.cancels,
             },
         }
         return self._submit(
@@ -180,6 +184,7 @@ class _Checked:
     problems: tuple[Problem, ...]
     template: Template | None
     register: str
+    path: str
 
     @classmethod
     def of(cls, pub: EstimatorPub, path: str, options: ResolvedEstimator | None, runner: Runner) -> Self:
@@ -216,17 +221,24 @@ class _Checked:
             bare = without_final_measurements(circuit, kept)
             measured, register = measuring(bare, observables.support)
             template = template_of(measured)
-            if options.zne is not None:
-                amplifier = cast(Folding, options.zne.amplifier)  # rules refuse those that fold nothing
-                factors = sorted(options.zne.noise_factors)
-                explicit = pub.precision is not None or options.precision_target == "mitigated"
-                stage = build_zne(
-                    options, Shots(*twirling_shots(requested, options.twirling, explicit=explicit))
-                )
-                draws = stage.num_randomizations if stage else 1
-                problems += Foldable(template, runner.target).problems(amplifier, factors, path, draws)
             problems += lower_problems(measured, options, runner.target, path)
-        return cls(pub, values, observables, goal, requested, tuple(problems), template, register)
+        checked = cls(pub, values, observables, goal, requested, tuple(problems), template, register, path)
+        return checked if options is None or problems else checked.with_stages(path, options, runner)
+
+    def with_stages(self, path: str, options: ResolvedEstimator, runner: Runner) -> Self:
+        """Return the PUB with what is wrong with it for the stages of its circuit."""
+        request = _request(self, options, runner)
+        task = evolve(
+            request.ensemble, shots=request.shots.num_randomizations * request.shots.shots_per_randomization
+        )
+        problems: list[Problem] = []
+        zne, pec = build_zne(options, request.shots), build_pec(options, request.shots)
+        if zne is not None:
+            problems += zne.problems(task.template, runner.target, path)
+        if pec is not None and not problems:
+            folded = [task] if zne is None else zne.expand(task, {}, np.random.default_rng(0))[0]
+            problems += dict.fromkeys(problem for child in folded for problem in pec.problems(child, path))
+        return evolve(self, problems=tuple(problems))
 
 
 def _shots_for(precision: float) -> int:
@@ -260,6 +272,7 @@ def _request(checked: _Checked, options: ResolvedEstimator, runner: Runner) -> _
         shape=pub.shape,
         shots=requested,
         target=runner.target,
+        path=checked.path,
     )
     return _Request(pub, ensemble, checked.precision, requested, shots)
 
@@ -322,6 +335,15 @@ def _pub_result(
         }
     elif zne is None:  # else every noise factor has its own
         metadata["shots_per_randomization"] = request.shots.shots_per_randomization
+    if "pec" in estimate.details:
+        learned = estimate.details["pec"]
+        metadata["resilience"]["pec" if zne is None else "learned_noise"] = (
+            learned if zne is None else list(estimate.details.get("pec_noise_factors", (learned,)))
+        )
+        if "num_randomizations" in metadata:
+            metadata["num_randomizations"] = learned["num_randomizations"]
+        if "shots_per_randomization" in metadata:
+            metadata["shots_per_randomization"] = learned["shots_per_randomization"]
     if "kept_shots" in estimate.details:
         metadata["post_selection"] = _kept(estimate)
     warnings = []
@@ -350,6 +372,13 @@ def _pub_result(
     asked, executed = estimate.details["asked_shots"], estimate.details["executed_shots"]
     if executed < asked:
         warnings.append(f"{asked} shots were asked for, the device returned {executed}")
+    silent = [
+        layer["layer"]
+        for layer in estimate.details.get("pec", {}).get("layers", ())
+        if "without_signal" in layer
+    ]
+    if silent:
+        warnings.append(f"some Paulis had no signal when noise was learned of the layers {'; '.join(silent)}")
     if warnings:
         metadata["warning"] = "; ".join(warnings)
     return EstimatorPubResult(data, metadata)

@@ -21,8 +21,22 @@ class Stage(Generic[Task, Child, Result, Out]):
     """
 
     def requires(self, task: Task) -> Iterable[Any]:
-        """Return the requirements (see `calibration.requirements`) of this stage for a task."""
+        """Return the requirements (see `calibration.requirements`) whose outcome `combine` takes."""
         return ()
+
+    def needs(self, task: Task) -> Iterable[Any]:
+        """Return the requirements whose outcome `expand` takes: they are met before the task is planned further.
+
+        In `known` their place is taken by the outcome itself.
+        """
+        return ()
+
+    def forecast(self, task: Task) -> tuple[int, int | None]:
+        """Return about how many shots a task takes at least and at most (None: no limit) while needs are not known.
+
+        For stages that have needs.
+        """
+        raise TypeError(f"{type(self).__name__} has needs and must define forecast()")
 
     def expand(
         self, task: Task, known: Mapping[Any, Any], rng: np.random.Generator
@@ -34,6 +48,6 @@ class Stage(Generic[Task, Child, Result, Out]):
         """Turn one result per child, in order, into the result of the task."""
         raise TypeError(f"{type(self).__name__} must define combine()")
 
-    def describe(self) -> str:
-        """Return one line for the printed plan."""
+    def describe(self, residue: Any = None) -> str:
+        """Return one line for the printed plan; `residue` is what `expand` returned, None before."""
         return type(self).__name__

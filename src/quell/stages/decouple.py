@@ -77,7 +77,7 @@ class Decouple(Stage[Program, Program, Samples, Samples]):
         """Return the samples as they are."""
         return results[0]
 
-    def describe(self) -> str:
+    def describe(self, residue: Any = None) -> str:
         """Return one line for the plan."""
         skipped = ", ground state left alone" if self.skip_reset_qubits else ""
         return f"Decouple waiting qubits: {self.sequence_type}, {self.scheduling_method}{skipped}"

@@ -8,7 +8,7 @@ any observable made of them, and survives every linear operation.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from functools import cached_property
 from typing import Any
 
@@ -119,8 +119,21 @@ class Estimate:
         all_settings = int(setting.max(initial=0)) + 1
         return np.full(len(setting), self.details.get("executed_shots", 0) / all_settings)
 
-    def reduced(self, block: int = 1) -> Estimate:
+    def reduced(
+        self,
+        block: int = 1,
+        *,
+        terms: Terms | None = None,
+        strata: NDArray[np.bool_] | None = None,
+        source: Hashable = None,
+    ) -> Estimate:
         """Average over the randomization axis; the spread between members is the error bar.
+
+        Args:
+            block: Members that belong together.
+            terms: What a stage made of the terms; by default those of the estimate.
+            strata: See `deviations_of_mean`.
+            source: What other estimates share of the spread, member by member; None for nothing.
 
         With a single member the spread is unknown and the shot variance stands in for it, which `details`
         says under ``"single_randomization"``.
@@ -128,16 +141,16 @@ class Estimate:
         Raises:
             ExecutionError: Of some setting all shots were dropped.
         """
-        terms = self.terms
+        terms = self.terms if terms is None else terms
         if "kept_shots" in self.details and not np.all(self.details["kept_shots"]):
             empty = int(np.argmin(self.details["kept_shots"]))
             raise nothing_kept(f"setting {empty}", int(self.details["taken_shots"][empty]))
-        mean, spread = deviations_of_mean(terms.values, terms.weights, block)
+        mean, spread = deviations_of_mean(terms.values, terms.weights, block, strata)
         details = dict(self.details)
         if spread is None:
             details["single_randomization"] = True
         ones = np.ones((1, len(mean)))
-        sources = () if spread is None else (spread,)
+        sources = () if spread is None else (evolve(spread, source=source),)
         return self.recombined(evolve(terms, values=mean[None], weights=ones, spread=sources), details)
 
     def recombined(self, terms: Terms, details: Mapping[str, Any] | None = None) -> Estimate:
@@ -165,7 +178,8 @@ class Estimate:
             return np.ones(self.shape)
         terms = self.terms
         squared = terms.settings.contraction.power(2)
-        share = squared * (terms.scale**2 * np.maximum(1 - (terms.values[0] / terms.scale) ** 2, 1e-6))
+        mean = (terms.weights * terms.values).sum(axis=0) / terms.scale
+        share = squared * (terms.scale**2 * np.maximum(1 - mean**2, 1e-6))
         before = np.asarray(share.sum(axis=1)).ravel()
         after = np.asarray((share * change).sum(axis=1)).ravel()
         return np.where(before > 0, after / np.where(before > 0, before, 1), 1.0).reshape(self.shape)

@@ -73,6 +73,6 @@ class M3(Stage[Ensemble, Any, Any, Merged]):
         learned: ReadoutCounts = results[1]
         return evolve(merged, confusions=learned.confusions(residue))
 
-    def describe(self) -> str:
+    def describe(self, residue: Any = None) -> str:
         """Return one line for the plan."""
         return "M3: confusion matrices of the measured bits"

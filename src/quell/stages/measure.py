@@ -168,7 +168,7 @@ class Measure(Stage[Ensemble, Program, Samples, Estimate]):
             details=details,
         )
 
-    def describe(self) -> str:
+    def describe(self, residue: Any = None) -> str:
         """Return one line for the plan."""
         return "Measure"
 

@@ -129,7 +129,7 @@ class Merge(Stage[Ensemble, Program, Samples, Merged]):
             raise nothing_kept(f"parameter set {empty}", int(taken[empty]))
         return Merged(merged, sizes, kept=kept, taken=taken, members=members, flips=flips)
 
-    def describe(self) -> str:
+    def describe(self, residue: Any = None) -> str:
         """Return one line for the plan."""
         return "Merge"
 

@@ -27,6 +27,6 @@ class Pool(Stage[Any, Any, Estimate, Estimate]):
         """Return the mean."""
         return pooled(results)
 
-    def describe(self) -> str:
+    def describe(self, residue: Any = None) -> str:
         """Return one line for the plan."""
         return "Pool the rounds"

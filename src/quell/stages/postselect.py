@@ -120,7 +120,7 @@ class PostSelect(Stage[Program, Program, Samples, Samples]):
             keep[part][here] = answer
         return keep
 
-    def describe(self) -> str:
+    def describe(self, residue: Any = None) -> str:
         """Return one line for the plan."""
         where = "the circuit's registers" if self.registers is None else ", ".join(self.registers)
         tests = [] if self.parity is None else [f"{self.parity} parity of {where}"]

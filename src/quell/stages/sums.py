@@ -24,7 +24,7 @@ def weighted(points: Sequence[Estimate], response: Floats, values: Floats) -> Es
         values: Values of the terms, float64 ``(T,)``.
     """
     first, columns, shape = points[0].terms, list(response.T), points[0].shape
-    spread = tuple(own.scaled(w) for e, w in zip(points, columns, strict=True) for own in e.terms.spread)
+    spread = summed([e.terms.spread for e in points], columns)
     shot_variance, floor = np.zeros(shape), np.zeros(shape)
     for e, w in zip(points, columns, strict=True):
         ratio = e.shot_ratio(w**2)

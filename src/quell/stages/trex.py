@@ -93,7 +93,7 @@ class Trex(Stage[Ensemble, Ensemble, Any, Estimate]):
             scale=terms.scale * scale[which],
             spread=tuple(own.scaled(scale[which]) for own in terms.spread),
             common=(
-                *terms.common,
+                *(own.scaled(scale[which]) for own in terms.common),
                 Deviations(-deviations.rows[:, which] * (mean / divisor[which]), deviations.dof, residue),
             ),
         )
@@ -111,6 +111,6 @@ class Trex(Stage[Ensemble, Ensemble, Any, Estimate]):
             )
         return estimate.recombined(changed, details)
 
-    def describe(self) -> str:
+    def describe(self, residue: Any = None) -> str:
         """Return one line for the plan."""
         return "TREX: divide out readout damping"

@@ -68,8 +68,11 @@ class Twirl(Stage[Ensemble, Ensemble, Estimate, Estimate]):
         """Reduce the randomization axis if this stage added it; the spread is the error bar."""
         return results[0].reduced(residue.block) if residue.owner else results[0]
 
-    def describe(self) -> str:
+    def describe(self, residue: TwirlResidue | None = None) -> str:
         """Return one line for the plan."""
         what = " and ".join(n for n, on in (("gates", self.gates), ("measurements", self.measure)) if on)
-        where = f", {self.strategy}, {self.group}" if self.gates else ""
-        return f"Twirl {what}: {self.num_randomizations} x {self.shots_per_randomization} shots{where}"
+        where = f"{self.strategy}, {self.group}" if self.gates else ""
+        size = f"{self.num_randomizations} x {self.shots_per_randomization} shots"
+        shared = residue is not None and not residue.owner  # then whoever added the axis says how long it is
+        parts = [part for part in ("" if shared else size, where) if part]
+        return f"Twirl {what}" + (f": {', '.join(parts)}" if parts else "")

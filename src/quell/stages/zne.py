@@ -13,16 +13,19 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from functools import cached_property
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import numpy as np
 from attrs import evolve, frozen
 from numpy.typing import NDArray
+from qiskit.transpiler import Target
 
-from ..circuits.ensemble import Ensemble
+from ..circuits.ensemble import Amplification, Ensemble
 from ..circuits.folding import Foldable, Folding
 from ..circuits.observables import expand_projectors
+from ..circuits.template import Template
 from ..errors import Problem, UnsupportedError
+from ..kernels import draws
 from ..kernels.curves import Extrapolator, Fallback, Polynomial, Richardson, attempt
 from ..kernels.selection import Selection, choose
 from .base import Stage
@@ -40,6 +43,7 @@ from .extrapolation import (
 from .sums import joined, totals
 
 Floats = NDArray[np.float64]
+Amplifier = Folding | Literal["pea"]
 
 #: Least share of the shots of a noise factor, relative to equal shares: a model is checked at points of little weight.
 _LEAST_SHARE: Final = 0.25
@@ -67,9 +71,9 @@ class Zne(Stage[Ensemble, Ensemble, Estimate, Estimate]):
     """Extrapolate to zero noise.
 
     Attributes:
-        noise_factors: At least 1, distinct.
+        noise_factors: Distinct; at least 1 where noise is amplified by folding.
         extrapolators: The most trusted first.
-        folding: How noise is amplified.
+        amplifier: How noise is amplified: by folding, or "pea" by the stage inside that has learned it.
         evaluated: Noise factors where all models are evaluated besides.
         selection: How each term's model is chosen where there are several, see `choose`.
         guard: Keep a value as measured where extrapolation is predicted to err more.
@@ -81,7 +85,7 @@ class Zne(Stage[Ensemble, Ensemble, Estimate, Estimate]):
 
     noise_factors: tuple[float, ...]
     extrapolators: tuple[Extrapolator, ...]
-    folding: Folding = "gate_folding"
+    amplifier: Amplifier = "gate_folding"
     evaluated: tuple[float, ...] = (0.0,)
     selection: Selection = "order"
     guard: bool = False
@@ -122,22 +126,23 @@ class Zne(Stage[Ensemble, Ensemble, Estimate, Estimate]):
         Raises:
             UnsupportedError: The circuit cannot be folded, or the guard is not the last to see the values.
         """
-        foldable = Foldable(task.template, task.target)
-        draws = self.num_randomizations if task.num_randomizations is None else 1
-        problems = foldable.problems(self.folding, self._ascending, "pub", draws)
+        problems = self.problems(task.template, task.target, "pub", owned=task.num_randomizations is None)
         if self.guard and task.num_randomizations is not None:
             rule = "chooses between final values, but a stage outside of ZNE still averages them"
             problems.append(Problem("options.resilience.zne.guard", rule, "set it to False"))
         UnsupportedError.check(problems)
+        if not all(self._is_linear(model) for model in self.extrapolators):
+            # Paulis decay to zero, which is what exponentials assume; projectors to what a random bit gives.
+            task = evolve(task, observables=expand_projectors(task.observables))
+        if self.amplifier == "pea":
+            return self._with_gains(task, rng)
+        foldable = Foldable(task.template, task.target)
         own_axis = [
-            task.num_randomizations is None and self.folding == "gate_folding" and foldable.is_partial(f)
+            task.num_randomizations is None and self.amplifier == "gate_folding" and foldable.is_partial(f)
             for f in self._ascending
         ]
         counts = [self.num_randomizations if own else 1 for own in own_axis]
         achieved = tuple(foldable.achieved(f, n) for f, n in zip(self._ascending, counts, strict=True))
-        if not all(self._is_linear(model) for model in self.extrapolators):
-            # Paulis decay to zero, which is what exponentials assume; projectors to what a random bit gives.
-            task = evolve(task, observables=expand_projectors(task.observables))
         children: list[Ensemble] = []
         for factor, share, own, count in zip(
             self._ascending, self.shares(achieved), own_axis, counts, strict=True
@@ -145,7 +150,7 @@ class Zne(Stage[Ensemble, Ensemble, Estimate, Estimate]):
             total = task.share * float(share)
             shots = self.shots_per_randomization if own else task.shots
             for pairs in foldable.shared_out(factor, count):
-                template = foldable.folded(factor, self.folding, rng, pairs)
+                template = foldable.folded(factor, self.amplifier, rng, pairs)
                 child = evolve(task, template=template, share=total, shots=math.ceil(shots * total - 1e-9))
                 if own:
                     child = evolve(child, num_randomizations=1)
@@ -153,6 +158,33 @@ class Zne(Stage[Ensemble, Ensemble, Estimate, Estimate]):
                     child = evolve(child, blocks=min(_BLOCKS, child.shots))
                 children.append(child)
         return children, ZneResidue(achieved, tuple(counts), tuple(own_axis))
+
+    def _with_gains(self, task: Ensemble, rng: np.random.Generator) -> tuple[Sequence[Ensemble], ZneResidue]:
+        """Ask the stage that has learned the noise for the noise factors."""
+        key = draws.Key.spawn(rng)
+        children = []
+        for factor, share in zip(self._ascending, self.shares(self._ascending), strict=True):
+            shots = math.ceil(task.shots * task.share * float(share) - 1e-9)
+            amplification = Amplification(factor, self._ascending, task.shots, key)
+            children.append(evolve(task, share=float(share), shots=shots, amplification=amplification))
+        count = len(children)
+        return children, ZneResidue(self._ascending, (1,) * count, (False,) * count)
+
+    def problems(
+        self, template: Template, target: Target | None, path: str, *, owned: bool = True
+    ) -> list[Problem]:
+        """Return why the noise of a circuit cannot be amplified; what has to be learned first is not looked at.
+
+        Args:
+            template: The circuit.
+            target: What the device can do, None if unknown.
+            path: What to call it.
+            owned: Whether this stage gives the randomization axis where it needs one.
+        """
+        if self.amplifier == "pea":
+            return []
+        members = self.num_randomizations if owned else 1
+        return Foldable(template, target).problems(self.amplifier, self._ascending, path, members)
 
     def combine(self, residue: ZneResidue, results: Sequence[Estimate]) -> Estimate:
         """Fit every term and return the values at zero noise."""
@@ -183,6 +215,7 @@ class Zne(Stage[Ensemble, Ensemble, Estimate, Estimate]):
         details = {
             **flat[0].details,
             **totals(flat),
+            **_learned(flat),
             **_kept_fractions(flat),
             "zne": Extrapolation(
                 noise_factors=data.factors,
@@ -213,12 +246,19 @@ class Zne(Stage[Ensemble, Ensemble, Estimate, Estimate]):
     def _asked(self) -> range:
         return range(1, 1 + len(self.evaluated))
 
-    def describe(self) -> str:
+    def describe(self, residue: Any = None) -> str:
         """Return one line for the plan."""
         factors = ", ".join(f"{f:g}" for f in self._ascending)
         models = ", ".join(model.name for model in self.extrapolators)
         guard = ", guarded" if self.guard else ""
-        return f"ZNE: {self.folding.replace('_', ' ')} to {factors}; {models}{guard}"
+        return f"ZNE: {self.amplifier.replace('_', ' ')} to {factors}; {models}{guard}"
+
+
+def _learned(points: Sequence[Estimate]) -> dict[str, Any]:
+    """Return as a detail what was said of the learned noise at each noise factor, nothing where it was left alone."""
+    if "pec" not in points[0].details:
+        return {}
+    return {"pec": points[0].details["pec"], "pec_noise_factors": tuple(e.details["pec"] for e in points)}
 
 
 def _kept_fractions(points: Sequence[Estimate]) -> dict[str, Any]:

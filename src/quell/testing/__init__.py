@@ -15,6 +15,7 @@ _HOME = {
     "FailingBackend": "backends",
     "IQBackend": "iq",
     "NoisyDevice": "devices",
+    "PauliFrameSampler": "pauli_frames",
     "ReadoutModel": "readout",
     "check_stage": "laws",
     "default_ensemble": "laws",
@@ -33,6 +34,7 @@ __all__ = [
     "FailingBackend",
     "IQBackend",
     "NoisyDevice",
+    "PauliFrameSampler",
     "ReadoutModel",
     "check_stage",
     "default_ensemble",
@@ -49,6 +51,7 @@ if TYPE_CHECKING:
     from .devices import NoisyDevice, exact_value
     from .iq import IQBackend
     from .laws import check_stage, default_ensemble, ensemble_of, exact_values, run_stages
+    from .pauli_frames import PauliFrameSampler
     from .readout import ReadoutModel
     from .samplers import ExactSampler
     from .snapshots import DeviceSnapshot, device_names, load_device

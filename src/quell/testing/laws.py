@@ -151,6 +151,8 @@ def check_stage(
     sampler: Callable[[int], SamplerFunction] = ExactSampler,
     repetitions: int = 200,
     seed: int = 0,
+    inner: Sequence[AnyStage] = (),
+    inside: bool = True,
 ) -> None:
     """Check that a stage obeys the laws; all seeds are fixed, so a stage that passes once always passes.
 
@@ -169,6 +171,8 @@ def check_stage(
         sampler: Makes a noiseless sampler from a seed, or one with the noise that the stage removes.
         repetitions: Seeds to try for the statistical laws.
         seed: The first of them.
+        inner: Stages that it works with, which stand right inside of it, outermost first.
+        inside: Whether it may stand inside a twirl; stages that choose the number of randomizations may not.
 
     Raises:
         AssertionError: Saying which law is broken, in which position, by how much.
@@ -180,12 +184,11 @@ def check_stage(
     children, _ = stage.expand(task, _AnyKnowledge(), np.random.default_rng(seed))
     crossing = any(isinstance(child, Program) for child in children)
     below: tuple[AnyStage, ...] = () if crossing else (Measure(),)
-    positions: dict[str, tuple[AnyStage, ...]] = {
-        "alone": (stage, *below),
-        "inside a twirl": (twirl, stage, *below),
-    }
+    positions: dict[str, tuple[AnyStage, ...]] = {"alone": (stage, *inner, *below)}
+    if inside:
+        positions["inside a twirl"] = (twirl, stage, *inner, *below)
     if not crossing:
-        positions["outside a twirl"] = (stage, twirl, *below)
+        positions["outside a twirl"] = (stage, *inner, twirl, *below)
     for where, stages in positions.items():
         here = f"{stage!r} {where}"
         _check_plans(stages, task, sampler(seed), seed, here)
@@ -212,7 +215,7 @@ def _check_plans(
     again = pipeline.plan([(stages, task)], np.random.default_rng(seed))
     rendered = _rendered(plan)
     assert same(rendered, _rendered(again)), f"{where}: the same seed gave another plan"
-    if any(program.draws for program in pipeline.leaves(plan)):
+    if any(_is_random(program) for program in pipeline.leaves(plan)):
         other = pipeline.plan([(stages, task)], np.random.default_rng(seed + 1))
         assert not same(rendered, _rendered(other)), f"{where}: another seed gave the same random plan"
 
@@ -224,6 +227,14 @@ def _check_plans(
             result.variance, estimate.variance
         )
         assert equal, f"{where}: {name} gave another estimate from the same samples"
+
+
+def _is_random(program: Program) -> bool:
+    """Return whether some draw of a program may do something."""
+    template = program.template
+    return any(
+        draw.touched(template).any() or draw.flips(template, 0, 0, 1) is not None for draw in program.draws
+    )
 
 
 def _check_statistics(

@@ -68,6 +68,12 @@ def refused(*args, **kwargs):
             "at least 2 numbers >= 1",
         ),
         (
+            {"resilience": {"zne": {"noise_factors": [0.5, 3]}}},
+            "v2",
+            "resilience.zne.noise_factors",
+            "at least 2 numbers >= 1",
+        ),
+        (
             {"resilience": {"pec_mitigation": True, "zne_mitigation": True}},
             "v2",
             "resilience.pec_mitigation",
@@ -84,6 +90,17 @@ def test_what_cannot_be_translated_is_named_with_its_choices(legacy, source, pat
     error = refused(legacy, source=source, primitive="sampler" if "meas_level" in legacy else "estimator")
     assert [problem.path for problem in error.problems] == [path]
     assert words in str(error)
+
+
+def test_what_cancels_noise_is_not_of_v2():
+    """Factors below 1 are options of today, in an older tree's words they never were."""
+    today = {"shots": 5, "resilience": {"zne": {"noise_factors": [0.5, 1], "amplifier": "pea"}}}
+    with pytest.warns(LegacyOptionsWarning):
+        options = accepted(today, EstimatorOptions)
+    assert options.resilience.zne.noise_factors == (0.5, 1.0)
+    translation = translate(options)
+    assert translation.options == options
+    assert translation.v2 == {"default_shots": 5, "resilience": {"zne": {"amplifier": "pea"}}}
 
 
 def test_all_problems_at_once_and_the_rest_is_kept():

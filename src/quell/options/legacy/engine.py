@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Container, Mapping
 from contextlib import suppress
 from difflib import get_close_matches
 from functools import cache
@@ -14,6 +14,7 @@ from attrs import evolve
 
 from ...errors import OptionsError, Problem
 from ..group import Group, nested, same
+from ..runtime import is_ours
 from ..tree import EstimatorOptions, SamplerOptions
 from . import keys
 from .rows import (
@@ -217,13 +218,20 @@ def _outcome(key: str, value: Any, where: str, source: Source, context: Context,
     if (today == "first" and key in paths) or (
         today == "fallback" and where not in source.table and key in paths
     ):
-        return Outcome({key: value}) if paths[key] != "ours" else Outcome(quell={key: value})
+        return Outcome({key: value}) if _is_v2(key, value, context.primitive) else Outcome(quell={key: value})
     if where not in source.table:
         near = get_close_matches(key.rpartition(".")[2], _names(source), n=1)
         text = f"did you mean {near[0]!r}?" if near else "no such key is known; is the source right?"
         return Outcome(reason="unknown", text=text)
     outcome = source.table[where].outcome(value, context)
     return _possible(outcome, context.primitive)
+
+
+def _is_v2(path: str, value: Any, primitive: Primitive) -> bool:
+    """Return whether V2 has an option of today, and takes the value."""
+    with suppress(ValueError):
+        value = _checks(primitive)[path](value)
+    return _paths(primitive)[path] != "ours" and not is_ours(value, _ours(primitive)[path])
 
 
 def _possible(outcome: Outcome, primitive: Primitive) -> Outcome:
@@ -321,6 +329,12 @@ def _paths(primitive: Primitive) -> Mapping[str, str]:
 def _checks(primitive: Primitive) -> Mapping[str, Callable[[Any], Any]]:
     """Return the check of every option of a tree of today."""
     return {path: field.metadata["check"] for path, _, field in _TREES[primitive]().leaves()}
+
+
+@cache
+def _ours(primitive: Primitive) -> Mapping[str, Container[Any]]:
+    """Return the values of every option of a tree of today that are not of V2."""
+    return {path: field.metadata["ours"] for path, _, field in _TREES[primitive]().leaves()}
 
 
 @cache

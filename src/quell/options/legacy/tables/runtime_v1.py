@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from ...checks import numbers
 from ..rows import NOTHING, Context, Outcome, Primitive, Refused, Row, Shift, Source, Version, drop, under
 from .run import IMAGE, SHOTS, TRANSPILE
 
@@ -23,6 +24,8 @@ _AMPLIFIERS = {
 }
 #: Factors of V1's ZNE where none were given.
 _FACTORS = [1, 3, 5]
+#: V1 could amplify noise, but not take it away.
+_AMPLIFIED = numbers(1, at_least=2)
 
 
 def _level_of(context: Context) -> int:
@@ -105,7 +108,12 @@ def _zne(**values: Any) -> dict[str, Any]:
 def _noise_factors(value: Any, context: Context) -> Outcome:
     if value is not None and not _are_numbers(value):
         raise Refused(f"must be a list of numbers, not {value!r}", "give at least two")
-    return _only_at_level_2(value, context) or Outcome(_zne(noise_factors=value))
+    if unused := _only_at_level_2(value, context):
+        return unused
+    try:
+        return Outcome(_zne(noise_factors=list(_AMPLIFIED(value))))
+    except ValueError as error:
+        raise Refused(str(error), "give at least two factors of 1 and more") from None
 
 
 def _extrapolator(value: Any, context: Context) -> Outcome:

@@ -6,12 +6,14 @@ from collections.abc import Collection, Mapping
 from contextlib import suppress
 from typing import Any
 
-from ...checks import Check
+from ...checks import Check, numbers
 from ...tree import EstimatorOptions, SamplerOptions
 from ..rows import NOTHING, Context, Outcome, Refused, Row, Rule, Shift, Source
 from .run import SHOTS, TRANSPILE, shifted
 
 _LEARNING = "resilience.layer_noise_learning"
+_FACTORS = "resilience.zne.noise_factors"
+_AMPLIFIED = numbers(1, "auto", at_least=2)
 
 
 def _identity(*homes: str) -> dict[str, Row]:
@@ -90,6 +92,15 @@ def _pec(value: Any, context: Context) -> Outcome:
     return Outcome(found, text=text)
 
 
+def _noise_factors(value: Any, context: Context) -> Outcome:
+    """Refuse what V2 refuses; quell's own option takes smaller factors, for noise that is cancelled."""
+    try:
+        _AMPLIFIED(value)
+    except ValueError as error:
+        raise Refused(str(error), "give at least two factors of 1 and more") from None
+    return Outcome({_FACTORS: value})
+
+
 def _amplifier(value: Any, context: Context) -> Outcome:
     found = {"resilience.zne.amplifier": value}
     zne = context.get("resilience.zne_mitigation", _level_of(context.get("resilience_level")) == 2)
@@ -112,6 +123,7 @@ def _only_quell(path: str, reason: Any, text: str) -> Row:
 
 _SHARED: dict[str, Row] = {
     **_identity("both", "server"),
+    "resilience.zne.noise_factors": Row(_FACTORS, rule=_noise_factors),
     "resilience_level": Row("resilience_level", rule=_level),
     "environment.job_tags": Row("environment.job_tags", text="None is an empty list.", rule=_tags),
     "environment.callback": Row(reason="removed", text="ask job.result(), or job.status() in a loop"),

@@ -1,4 +1,4 @@
-"""Pictures of results. Drawing needs matplotlib, which is imported when something is drawn."""
+"""Zero-noise extrapolation: what was measured, the models, and the value that is reported."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ import numpy as np
 from attrs import frozen
 from numpy.typing import NDArray
 
-from .errors import InputError, MissingDependencyError, Problem
+from ..errors import InputError, Problem
+from .figures import COLOURS, pyplot
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 Floats = NDArray[np.float64]
 
-#: Colours that stay apart for the colour-blind (Okabe and Ito); lines and markers tell the models apart in grey.
-_COLOURS: Final = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
+#: Lines and markers tell the models apart in grey.
 _LINES: Final[tuple[Any, ...]] = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)), (0, (8, 3)))
 _MARKERS: Final = ("s", "^", "v", "D", "P", "X")
 #: Points of a curve that is drawn through the evaluated ones.
@@ -94,7 +94,7 @@ def zne(result: Any, index: int | Sequence[int] = (), *, ax: Axes | None = None)
     found = _extrapolation(result)
     place = _place(index, np.shape(result.data.evs))
     if ax is None:
-        _, ax = _pyplot().subplots(figsize=(6.4, 4.2), layout="constrained")
+        _, ax = pyplot().subplots(figsize=(6.4, 4.2), layout="constrained")
     data = result.data
     factors = np.asarray(found["noise_factors"], dtype=float)
     measured, bars = data.evs_noise_factors[place], data.stds_noise_factors[place]
@@ -102,7 +102,7 @@ def zne(result: Any, index: int | Sequence[int] = (), *, ax: Axes | None = None)
 
     ax.axvline(0, color="0.85", linewidth=0.8, zorder=0)
     for k, curve in enumerate(_curves(data, found, place)):
-        style = _COLOURS[k % len(_COLOURS)], _LINES[k % len(_LINES)], _MARKERS[k % len(_MARKERS)]
+        style = COLOURS[k % len(COLOURS)], _LINES[k % len(_LINES)], _MARKERS[k % len(_MARKERS)]
         _draw(ax, curve, curve.label(not status), *style)
     ax.errorbar(
         factors,
@@ -215,13 +215,3 @@ def _curves(data: Any, found: dict[str, Any], place: tuple[int, ...]) -> Iterato
             len(used),
             str(status[k]),
         )
-
-
-def _pyplot() -> Any:
-    try:
-        import matplotlib.pyplot as plt
-    except ImportError as error:
-        raise MissingDependencyError(
-            "pictures are drawn by matplotlib, which is not installed; pip install 'quell[plot]'"
-        ) from error
-    return plt
