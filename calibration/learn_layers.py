@@ -30,11 +30,8 @@ BRICKWORK = {
     "hex27": (((0, 1), (2, 3), (5, 8)), ((1, 2), (3, 5))),
 }
 DEPTHS = (0, 1, 2, 4, 16, 32)
-#: As many shots as quell takes by default; of hex27 in half as many circuits, which is what the simulation waits for.
-EFFORT = {
-    "tee5": {"layer_pair_depths": DEPTHS, "num_randomizations": 32, "shots_per_randomization": 128},
-    "hex27": {"layer_pair_depths": DEPTHS, "num_randomizations": 16, "shots_per_randomization": 256},
-}
+#: As many shots as quell takes by default, in half as many circuits, which is what the simulation waits for.
+EFFORT = {"layer_pair_depths": DEPTHS, "num_randomizations": 16, "shots_per_randomization": 256}
 QUICK = {"layer_pair_depths": (0, 4), "num_randomizations": 4, "shots_per_randomization": 128}
 
 
@@ -102,9 +99,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     output = options.output or (None if options.quick else RESULTS)
     for name in options.device or list(BRICKWORK):
         started = time.perf_counter()
-        found = learn(
-            name, QUICK if options.quick else EFFORT[name], options.seed, 1 if options.quick else None
-        )
+        found = learn(name, QUICK if options.quick else EFFORT, options.seed, 1 if options.quick else None)
         seconds = time.perf_counter() - started
         print(
             f"{name}: {found.metadata['circuits']} circuits, {found.metadata['shots']} shots, {seconds:.0f} s"

@@ -5,7 +5,7 @@ drift. Twirling makes a Pauli channel of each part: its Pauli fidelities are the
 parts of a layer are multiplied, as if each were twirled by itself, which is right to first order in the error rates.
 
 Parts: the errors of the two-qubit gates; relaxation, drift and ZZ of qubits while they wait for the longest gate; and
-the dressings of the twirl, an `x` on each qubit in half of the randomizations.
+the dressings of the twirl, two `sx` on each qubit.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from quell.kernels.lindblad import conjugated, fidelities, local_paulis
 from quell.testing import NoisyDevice
 
 X, Z, Y = 1, 2, 3  # codes of Paulis
+PULSES = 2  # of each dressing
 
 
 def pairs_of(device: NoisyDevice, layer: Layer) -> list[tuple[int, int]]:
@@ -48,24 +49,20 @@ def snapshot_model(device: NoisyDevice, layer: Layer) -> LayerModel:
         rates[row.tobytes()] += float(rate)
 
     busy = {q: truth.durations[name, pair] for name, _, pair in layer.gates for q in pair}
-    longest, pulse = max(busy.values()), truth.durations["x", (qubits[0],)]
+    longest = max(busy.values())
     waits = [longest - busy.get(q, 0.0) for q in qubits]  # seconds
     for i, (q, wait) in enumerate(zip(qubits, waits, strict=True)):
-        relaxing = wait + pulse
+        relaxing = wait + PULSES * truth.durations["sx", (q,)]
         add(relaxing / (4 * truth.t1s[q]), (i, X))
         add(relaxing / (4 * truth.t1s[q]), (i, Y))
         add(relaxing / (2 * truth.t2s[q]) - relaxing / (4 * truth.t1s[q]), (i, Z))
-        # A qubit that gets no pulse waits longer.
-        drift = truth.detunings[q]
-        add(-math.log((math.cos(drift * wait) + math.cos(drift * (wait + pulse))) / 2) / 2, (i, Z))
-        left = 1 - truth.depolarizing.get(("x", (q,)), 0.0)
+        add(-math.log(math.cos(truth.detunings[q] * wait)) / 2, (i, Z))
+        left = 1 - truth.depolarizing.get(("sx", (q,)), 0.0)
         for code in (X, Y, Z):
-            add(-math.log((1 + left) / 2) / 4, (i, code))
+            add(-PULSES * math.log(left) / 4, (i, code))
     for i, j in pairs_of(device, layer):
         rate = truth.idle_zz.get((min(qubits[i], qubits[j]), max(qubits[i], qubits[j])), 0.0)
-        wait = min(waits[i], waits[j])
-        kept = 0.75 * math.cos(rate * wait) + 0.25 * math.cos(rate * (wait + pulse))
-        add(-math.log(kept) / 2, (i, Z), (j, Z))
+        add(-math.log(math.cos(rate * min(waits[i], waits[j]))) / 2, (i, Z), (j, Z))
     codes = np.array([np.frombuffer(row, dtype=np.uint8) for row in rates])
     return LayerModel.of(layer, codes, list(rates.values()), f"snapshot of {device.name}")
 

@@ -30,8 +30,9 @@ from qiskit.primitives import BitArray
 from qiskit.quantum_info import Operator, Pauli
 from qiskit.transpiler import InstructionProperties, Target
 
-from quell.calibration.learning import LayerNoise, closed, closers, squares
+from quell.calibration.learning import LayerNoise
 from quell.circuits.bound import BoundForm
+from quell.circuits.closers import closed, closers, squares
 from quell.circuits.layers import Layer, occurrences
 from quell.circuits.parametric import ParametricForm
 from quell.circuits.samples import Samples

@@ -15,8 +15,9 @@ import pytest
 from attrs import evolve
 from qiskit import QuantumCircuit
 
-from quell.calibration import plain, records, store
+from quell.calibration import plain, records, rows
 from quell.calibration.confusion import ReadoutConfusion, ReadoutCounts
+from quell.calibration.database import SCHEMA
 from quell.calibration.layers import LayerModel
 from quell.calibration.learning import LayerNoise
 from quell.calibration.readout import ReadoutCalibration, TwirledReadout
@@ -166,9 +167,9 @@ def test_the_newest_that_serves_is_found_and_age_counts(monkeypatch):
     requirement, calibration = readout()
     now = time.time()
     for age, shots in ((500, 300), (50, 200), (5, 100)):
-        monkeypatch.setattr(store.time, "time", lambda age=age: now - age)
+        monkeypatch.setattr(time, "time", lambda age=age: now - age)
         kept.add(evolve(requirement, shots=shots), calibration, "d", "c")
-    monkeypatch.setattr(store.time, "time", lambda: now)
+    monkeypatch.setattr(time, "time", lambda: now)
     assert kept.find(requirement, "d", "c").age == pytest.approx(5)
     assert kept.find(evolve(requirement, shots=150), "d", "c").age == pytest.approx(50)
     assert kept.find(evolve(requirement, shots=250), "d", "c", 499) is None
@@ -308,14 +309,14 @@ def test_sound_records_with_data_that_cannot_be_are_never_used(path):
     kept = CalibrationStore(path)
     requirement, calibration = readout()
     key = kept.add(requirement, calibration, "d", "c")
-    row = kept._rows("")[0]
+    row = kept._database.select()[0]
     for payload in (
         '{"qubits": [0, 2, 3]}',
         "[" * 10,
         '{"block": 1, "planes": "", "qubits": [3], "shots": [100]}',
     ):
         changed = {**row, "payload": payload}
-        changed["checksum"] = store._checksum(changed)
+        changed["checksum"] = rows.checksum_of(changed)
         change(
             path,
             "UPDATE calibrations SET payload = ?, checksum = ? WHERE key = ?",
@@ -329,10 +330,8 @@ def test_sound_records_with_data_that_cannot_be_are_never_used(path):
 
 def test_files_of_other_versions_and_of_others_are_refused(path, tmp_path):
     filled(path)
-    change(path, f"PRAGMA user_version = {store.SCHEMA + 1}")
-    with pytest.raises(
-        CalibrationError, match=f"version {store.SCHEMA + 1}, and quell .* reads version {store.SCHEMA}"
-    ):
+    change(path, f"PRAGMA user_version = {SCHEMA + 1}")
+    with pytest.raises(CalibrationError, match=f"version {SCHEMA + 1}, and quell .* reads version {SCHEMA}"):
         CalibrationStore(path)
     change(path, "PRAGMA user_version = 0")
     with pytest.raises(CalibrationError, match="schema version 0, older than"):
@@ -370,7 +369,7 @@ def test_a_clock_that_goes_backwards_makes_no_negative_ages(monkeypatch):
     requirement, calibration = readout()
     kept.add(requirement, calibration, "d", "c")
     now = time.time()
-    monkeypatch.setattr(store.time, "time", lambda: now - 3600)
+    monkeypatch.setattr(time, "time", lambda: now - 3600)
     with pytest.warns(UserWarning, match=r"3\.6e\+03 s in the future; has the clock been put back"):
         found = kept.find(requirement, "d", "c", 10)
     with pytest.warns(UserWarning, match="in the future"):
@@ -408,9 +407,9 @@ def test_processes_write_at_the_same_time_and_nothing_is_lost_or_torn(path):
 def test_a_failed_write_leaves_the_store_as_it_was(path):
     kept = filled(path)
     before = kept.export_json()
-    good, bad = kept._rows("")[:2]
+    good, bad = kept._database.select()[:2]
     with pytest.raises(KeyError):
-        kept._put([{**good, "shots": 99}, {"key": bad["key"]}])
+        kept._database.put([{**good, "shots": 99}, {"key": bad["key"]}])
     assert kept.export_json() == before
 
 
@@ -426,7 +425,7 @@ def test_exports_are_imported_again_and_what_is_newer_stays(path, tmp_path, monk
     assert other.export_json() == text
     assert other.import_json(text) == 0
     now = time.time()
-    monkeypatch.setattr(store.time, "time", lambda: now + 100)
+    monkeypatch.setattr(time, "time", lambda: now + 100)
     other.add(*readout(), "device", "conditions", shots=5)
     assert other.import_json(text) == 0
     assert kept.import_json(other.export_json()) == 1
@@ -501,14 +500,14 @@ def test_data_that_cannot_be_are_refused_though_their_checksum_is_right(make, pa
     requirement, calibration = make()
     kept = CalibrationStore(":memory:")
     kept.add(requirement, calibration, "d", "c")
-    row = kept._rows("")[0]
+    row = kept._database.select()[0]
     inner = json.loads(row[part])
     inner[place] = value
     row[part] = plain.canonical(inner)
-    row["key"] = store._key(row)
-    row["checksum"] = store._checksum(row)
+    row["key"] = rows.key_of(row)
+    row["checksum"] = rows.checksum_of(row)
     nested = {**row, **{name: json.loads(row[name]) for name in ("requirement", "quality", "payload")}}
-    data = {"format": "quell calibrations", "schema": store.SCHEMA, "records": [nested]}
+    data = {"format": "quell calibrations", "schema": SCHEMA, "records": [nested]}
     with pytest.raises(InputError, match=why):
         CalibrationStore(":memory:").import_json(json.dumps(data))
 

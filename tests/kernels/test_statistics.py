@@ -156,9 +156,7 @@ def test_strata_of_each_term_are_its_own():
     weights = equal_weights(12, 3)
     _, deviations = deviations_of_mean(values, weights, strata=strata)
     for term in range(3):
-        alone = deviations_of_mean(
-            values[:, [term]], weights[:, [term]], strata=strata[:, [term]]
-        )
+        alone = deviations_of_mean(values[:, [term]], weights[:, [term]], strata=strata[:, [term]])
         assert deviations.variance[term] == pytest.approx(alone[1].variance[0])
         parts = [values[strata[:, term] == own, term] for own in (False, True)]
         expected = sum(len(p) * p.var(ddof=1) for p in parts) / 12**2
@@ -188,7 +186,9 @@ def test_members_without_weight_are_in_no_stratum():
     assert deviations.dof == alone.dof == 6
 
 
-@pytest.mark.parametrize(("sizes", "share"), [((40, 8), 0.01), ((24, 8), 0.25), ((16, 16), 0.5), ((24, 8), 0.02)])
+@pytest.mark.parametrize(
+    ("sizes", "share"), [((40, 8), 0.01), ((24, 8), 0.25), ((16, 16), 0.5), ((24, 8), 0.02)]
+)
 def test_strata_of_any_size_are_unbiased_and_their_spread_is_the_error(sizes, share):
     """20 000 repeats. Means to 4.5 standard errors (false alarm 7e-6); variances to 5 of theirs (6e-7)."""
     values, weights, strata = drawn_by_strata(np.random.default_rng(10), sizes, share, 20_000)

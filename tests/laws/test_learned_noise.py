@@ -34,6 +34,8 @@ CX_ORBITS = (
     ("XY", "YZ"),
 )
 EFFORT = {"num_randomizations": 16, "layer_pair_depths": (0, 1, 2, 4, 8, 16)}
+#: Precisions that are well below a fifth of the raw deviations; extrapolation takes more shots for it.
+PRECISION = {"PEC": 0.015, "PEA": 0.006, "PEC and PEA": 0.01}
 METHODS = {
     "PEC": {"pec_mitigation": True},
     "PEA": {"zne_mitigation": True, "zne": {"amplifier": "pea"}},
@@ -53,6 +55,12 @@ def learnable(layer, pairs, rng, scale):
         other = number.get(image.tobytes(), k)
         rates[k] = rates[other] = (rates[k] + rates[other]) / 2
     return LayerModel.of(layer, generators, rates, "truth")
+
+
+def unlearnable(layer, pairs, rng, scale):
+    """Return a model with independent rates: what repeated layers leave open is not as it is assumed to be."""
+    model = learnable(layer, pairs, rng, scale)
+    return LayerModel.of(layer, model.generators, rng.exponential(scale, len(model.rates)), "truth")
 
 
 def layered(num_qubits, depth, rng):
@@ -90,18 +98,20 @@ def deviations(mode, circuit, observables, exact, resilience, precision, twirled
     return np.sqrt(np.mean((result[0].data.evs - exact) ** 2)), result
 
 
-@pytest.mark.parametrize("method", METHODS)
-def test_ten_qubit_layered_circuit(method):
+@pytest.mark.parametrize(
+    ("method", "noise"), [*((method, learnable) for method in METHODS), ("PEC", unlearnable)]
+)
+def test_ten_qubit_layered_circuit(method, noise):
     rng = np.random.default_rng(5)
     circuit = layered(10, 8, rng)
     observables = list(stabilizers(circuit, (0, 4, 5, 9)))
     pairs = [(q, q + 1) for q in range(9)]
     wide = twirled_template(template_of(circuit), "active-accum")
     layers = dict.fromkeys(place.layer for place in occurrences(wide))
-    truth = [learnable(layer, pairs, rng, 5e-4) for layer in layers]
+    truth = [noise(layer, pairs, rng, 5e-4) for layer in layers]
     assert len(truth) == 2
     sampler = PauliFrameSampler(truth, seed=11)
-    found, result = deviations(sampler, circuit, observables, 1.0, METHODS[method], 0.015)
+    found, result = deviations(sampler, circuit, observables, 1.0, METHODS[method], PRECISION[method])
     total = result.metadata["shots"]
     assert total > 9 * 6 * 16 * 128 * 2  # learning is in it
     raw, plain = deviations(sampler, circuit, observables, 1.0, {}, total**-0.5)
@@ -146,15 +156,20 @@ def ising(num_qubits, steps):
     return circuit
 
 
-@pytest.mark.parametrize("method", ["PEC", "PEA"])
-def test_six_qubit_ising_evolution(method):
+@pytest.mark.parametrize(
+    ("method", "precision"), [("PEC", 0.015), pytest.param("PEA", 0.01, marks=pytest.mark.slow)]
+)
+def test_six_qubit_ising_evolution(method, precision):
     aer = pytest.importorskip("qiskit_aer")
     rng = np.random.default_rng(2)
     backend = aer.AerSimulator(noise_model=noisy_cx(6, rng, 1.2e-3), method="density_matrix")
-    circuit = ising(6, 3)
+    circuit = ising(6, 2)
     observables = [SparsePauliOp.from_sparse_list([("Z", [q], 1)], 6) for q in (0, 2, 3, 5)]
     observables += [SparsePauliOp.from_sparse_list([("ZZ", [q, q + 1], 1)], 6) for q in (1, 3)]
     exact = StatevectorEstimator().run([(circuit, observables)]).result()[0].data.evs
-    found, result = deviations(backend, circuit, observables, exact, METHODS[method], 0.006)
+    # On this simulator circuits are dear, and shots are not.
+    effort = {"num_randomizations": 8, "layer_pair_depths": (0, 1, 2, 4, 8), "shots_per_randomization": 512}
+    learned = {**METHODS[method], "layer_noise_learning": effort}
+    found, result = deviations(backend, circuit, observables, exact, learned, precision)
     raw, _ = deviations(backend, circuit, observables, exact, {}, result.metadata["shots"] ** -0.5)
     assert found < raw / 5

@@ -13,7 +13,8 @@ import pytest
 from qiskit.circuit.library import CXGate, CZGate, ECRGate
 
 from quell.calibration.layers import LayerModel
-from quell.calibration.learning import LayerNoise, closed
+from quell.calibration.learning import LayerNoise
+from quell.circuits.closers import closed
 from quell.circuits.layers import Layer
 from quell.execution.backends import BackendRunner
 from quell.execution.samplers import CallableRunner

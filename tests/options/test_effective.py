@@ -182,7 +182,7 @@ def test_sampler() -> None:
         ({}, "resilience.pec.max_overhead", "resilience.pec_mitigation is False"),
         ({"resilience_level": 2}, "resilience.layer_noise_model", NO_LEARNED_NOISE),
         ({"resilience": {"zne": {"amplifier": "pea"}}}, "resilience.layer_noise_model", NO_LEARNED_NOISE),
-        ({}, "resilience.pec.light_cone", "resilience.pec_mitigation is False"),
+        ({}, "resilience.pec.light_cone", NO_LEARNED_NOISE),
         (
             {"resilience": {"zne_mitigation": True, "zne": {"amplifier": "pea"}}},
             "resilience.pec.noise_gain",

@@ -345,7 +345,9 @@ def test_inserted_errors_do_not_go_with_selecting_shots(resilience: Any, name: s
 )
 def test_where_no_noise_is_left_there_is_nothing_to_extrapolate(gain: Any, factors: Any, path: str) -> None:
     zne = {"amplifier": "pea", "extrapolator": "linear"} | ({"noise_factors": factors} if factors else {})
-    options = EstimatorOptions(resilience={**ON, "zne_mitigation": True, "zne": zne, "pec": {"noise_gain": gain}})
+    options = EstimatorOptions(
+        resilience={**ON, "zne_mitigation": True, "zne": zne, "pec": {"noise_gain": gain}}
+    )
     full = f"options.resilience.{path}"
     assert problems(options) == {
         full: f"{full}: leaves no noise, so there is nothing to extrapolate; choose more than 0, or set "

@@ -250,7 +250,7 @@ def test_bad_level(value: Any) -> None:
         ("calibration.when_old", "refuse", "refuse", "fail", "one of 'relearn', 'warn', 'refuse'"),
         ("resilience.layer_noise_learning.layer_pair_depths", range(2), (0, 1), [4], "at least 2 integers >= 0"),
         ("resilience.layer_noise_model", iter([1]), [1], {"a": 1}, "a sequence of layers with their noise"),
-        ("resilience.layer_noise_model", STORE, STORE, 1, "a CalibrationStore, or None"),
+        ("resilience.layer_noise_model", [1], [1], STORE, "set calibration.store to it"),
         ("environment.job_tags", None, (), "tag", "a list of strings"),
         ("environment.image", "a/b:c", "a/b:c", "name", "'name:tag' or None"),
         ("simulator.coupling_map", [[0, 1]], ((0, 1),), [[0, 1, 2]], "a list of pairs of qubits"),

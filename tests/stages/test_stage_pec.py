@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 import pickle
+import re
 
 import numpy as np
 import pytest
@@ -181,15 +182,23 @@ def test_the_user_says_how_many_randomizations_there_are():
     assert size_of(stage(num_randomizations=50)) == (50, math.ceil(1000 * OVERHEAD / 50))
 
 
-@pytest.mark.parametrize("gain", [0.0, 0.6])
-@pytest.mark.parametrize("cost", [0.0, 4.0, 16.0, 100.0, 1e9])
-def test_dear_circuits_have_many_shots(cost, gain):
-    """``sqrt(cost / q)``, with q = 1 - 1 / gamma^2, between 1 and 64; at least 32 randomizations."""
-    overhead = OVERHEAD ** (1 - gain)
-    members, each = size_of(stage(circuit_cost=cost, gain=gain), task_of(shots=100_000))
-    best = int(np.clip(math.sqrt(cost / (1 - 1 / overhead)), 1, 64))
-    assert each == best
-    assert members == math.ceil(100_000 * overhead / best)
+@pytest.mark.parametrize("cost", [0.0, 16.0, 1e9])
+def test_randomizations_that_add_no_variance_have_many_shots(cost):
+    """Clifford, light cone: every error turns sign and value together, so few circuits do, whatever they cost."""
+    assert size_of(stage(circuit_cost=cost), task_of(shots=100_000))[1] == 64
+
+
+def test_dear_circuits_have_more_shots():
+    """Where errors count that do not turn the term, their signs vary, and shots of a circuit are worth less."""
+    for gain, most in ((0.0, 2), (0.95, 64)):
+        sizes = [
+            size_of(stage(circuit_cost=cost, light_cone=False, gain=gain), task_of(shots=10_000))[1]
+            for cost in (0.0, 0.5, 4.0, 1e9)
+        ]
+        assert sizes == sorted(sizes)
+        assert sizes[0] == 1
+        assert sizes[-1] <= most
+    assert sizes[-1] > 1
 
 
 def test_few_shots_still_have_a_spread():
@@ -229,11 +238,11 @@ def learning(**options):
 
 
 def test_needs_are_the_distinct_layers():
-    """Of those with the same gates the one where most wait; waiting qubits count from their first gate on."""
+    """Those with the same gates are one, with all who wait in any of them; waiting counts from the first gate on."""
     needs = list(learning().needs(task_of()))
     assert [need.layer for need in needs] == [FIRST, SECOND]
     assert all(isinstance(need, LayerNoise) for need in needs)
-    assert {need.pairs for need in needs} == {((0, 1), (1, 2))}
+    assert [need.pairs for need in needs] == [((0, 1), (1, 2))] * 2
     assert [(need.depths, need.num_randomizations, need.shots) for need in needs] == [((0, 1, 2), 4, 32)] * 2
     assert list(stage().needs(task_of())) == []
     alone = list(learning(strategy="active").needs(task_of()))
@@ -250,12 +259,12 @@ def known_to_plan(plan):
 def test_a_plan_waits_for_what_is_learned():
     plan = planned(learning())
     (end,) = pipeline.deferred(plan)
-    assert [need.layer for need in end.needs] == [FIRST, SECOND]
+    assert {need.layer for need in end.needs} == {FIRST, SECOND}
     assert end.shots == (1000, 5000)
     assert [e.requirement.layer for e in plan.experiments] == [FIRST, SECOND]
     cost = pipeline.cost(plan)
     assert cost.deferred_shots == (1000, 5000)
-    assert cost.shots == cost.calibration_shots == sum(need.shots_in_all for need in end.needs)
+    assert cost.shots == cost.calibration_shots == sum(e.requirement.shots_in_all for e in plan.experiments)
     whole = pipeline.completed(plan, known_to_plan(plan))
     assert pipeline.deferred(whole) == []
     assert whole.experiments == plan.experiments
@@ -294,8 +303,8 @@ def test_the_text_of_a_plan_before_and_after():
     plan = planned(learning())
     before = str(plan)
     assert "PEC or PEA: learned noise, to a gain of 0, sampling overhead at most 5" in before
-    assert "planned when it is learned: at least 1000 shots, at most 5000" in before
-    assert "and, following from what is learned, at least 1000 shots, at most 5000" in before
+    assert "planned when it is learned: about 1000 shots or more, at most about 5000" in before
+    assert "and, following from what is learned, about 1000 shots or more, at most about 5000" in before
     assert "cz (0, 1), waiting 2" in before
     after = str(pipeline.completed(plan, known_to_plan(plan)))
     gamma = math.exp(2 * (2 * 0.07 + 0.05))
@@ -528,3 +537,205 @@ def test_models_of_wider_layers_are_restricted():
     circuit.cz(0, 1)
     task = ensemble_of(circuit, ["IIIZ"], shots=100)
     assert facts_of(stage((model,)), task)["gamma"] == pytest.approx(math.exp(2 * 0.03))
+
+
+# --- who waits differs between layers with the same gates ---------------------------------------------------
+
+
+def waiting_in_turn():
+    """cx on (0, 1) twice, first with qubit 2 held by a delay, then with qubit 3: neither layer contains the other."""
+    circuit = QuantumCircuit(4)
+    circuit.h(range(4))
+    circuit.cx(2, 3)
+    circuit.barrier()
+    for busy in (2, 3):
+        circuit.cx(0, 1)
+        circuit.delay(100, busy)
+        circuit.barrier()
+    return circuit
+
+
+PAIR = (("cx", (), (0, 1)),)
+
+
+@pytest.mark.parametrize("strategy", ["active-accum", "all", "active-circuit"])
+def test_layers_with_the_same_gates_are_learned_once_for_all_who_wait_in_any_of_them(strategy):
+    own = evolve(learning(gain="auto"), strategy=strategy)
+    task = task_of(["XXXX"], circuit=waiting_in_turn())
+    places = occurrences(twirled_template(task.template, strategy))
+    assert {p.layer.spectators for p in places if p.layer.gates == PAIR} == {(2,), (3,)}
+    plan = planned(own, task=task)
+    learned = {e.requirement.layer.gates: e.requirement for e in plan.experiments}
+    assert len(learned) == len(plan.experiments) == 2
+    assert learned[PAIR].layer.spectators == (2, 3)
+    models = {
+        r: LayerModel.of(r.layer, [f"X{q}" for q in r.layer.qubits], [0.01] * len(r.layer.qubits), "wide")
+        for r in learned.values()
+    }
+    whole = pipeline.completed(plan, models)
+    layers = whole.roots[0].residue.facts["layers"]
+    assert {entry["layer"] for entry in layers} >= {"cx (0, 1), waiting 2", "cx (0, 1), waiting 3"}
+
+
+@pytest.mark.parametrize("amplify", [False, True])
+def test_jobs_with_such_layers_learn_and_run(amplify):
+    few = {"layer_pair_depths": (0, 1), "num_randomizations": 4, "shots_per_randomization": 8}
+    resilience = {"layer_noise_learning": few, "pec_mitigation": not amplify, "zne_mitigation": amplify}
+    resilience |= {"zne": {"amplifier": "pea"}} if amplify else {}
+    job = Estimator(PauliFrameSampler((), 1), {"resilience": resilience, "seed": 1, "default_shots": 64}).run(
+        [(waiting_in_turn(), "XXXX")]
+    )
+    assert np.isfinite(job.result()[0].data.evs)
+    assert len([e for e in job.plan().experiments if isinstance(e.requirement, LayerNoise)]) == 2
+
+
+def test_all_layers_are_looked_for_in_given_noise_not_the_widest_only():
+    other = LayerModel.of(Layer((("cx", (), (2, 3)),), (0, 1)), ["X2"], [0.01], "other")
+    halves = [LayerModel.of(Layer(PAIR, (q,)), ["X0"], [0.01], f"waiting {q}") for q in (2, 3)]
+    for half, missing in zip(halves, (3, 2), strict=True):
+        found = refused([other, half], [waiting_in_turn()])
+        assert f"pubs[0]: cx (0, 1), waiting {missing};" in found
+        assert found.count("has no noise for") == 1
+    both = [other, LayerModel.of(Layer(PAIR, (2, 3)), ["X0"], [0.01], "both")]
+    for models in (both, [other, *halves]):
+        gamma = facts_of(stage(models), task_of(["XXXX"], circuit=waiting_in_turn()))["gamma"]
+        assert gamma == pytest.approx(
+            facts_of(stage(both), task_of(["XXXX"], circuit=waiting_in_turn()))["gamma"]
+        )
+
+
+# --- what helps is true ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("gain", "limit"), [(0.6, 1.1), (0.8, 1.15), (0.1, 1.3), (0.3, 1.45), (0.05, 1.7), (0, 1.7)]
+)
+@pytest.mark.parametrize("factors", [(0.5, 1.0, 2.0), (1.0, 1.5), (0.9, 1.2)])
+def test_what_is_proposed_over_budget_is_accepted(gain, limit, factors):
+    """The least factor counts: the gain that is proposed, or the factors, or the overhead, each is enough by itself."""
+    task = task_of(["IIZ", "ZII", "ZZZ"])
+
+    def text_of(gain, limit, factors):
+        zne = Zne(factors, (Polynomial(1),), amplifier="pea")
+        try:
+            planned(zne, stage(gain=gain, max_overhead=limit), task=task)
+        except UnsupportedError as error:
+            return str(error)
+        return ""
+
+    found = text_of(gain, limit, factors)
+    assert "max_overhead: is" in found
+    proposed = [
+        (re.search(r"noise_gain to ([\d.]+) or more", found), lambda x: (x, limit, factors)),
+        (re.search(r"factors of ([\d.]+) and more", found), lambda x: (gain, limit, (x, x + 0.5))),
+        (re.search(r"raise max_overhead to (\d+)", found), lambda x: (gain, x, factors)),
+    ]
+    assert proposed[2][0]
+    if proposed[1][0] is None:
+        assert min(factors) >= 1 or text_of(gain, limit, (1.0, 1.5)) != ""
+    for match, changed in proposed:
+        if match is None:
+            continue
+        value = float(match[1])
+        assert text_of(*changed(value)) == ""
+    if proposed[0][0] is None:
+        # No gain is small enough to be allowed: all of the noise, times the least factor, is over budget.
+        assert text_of(1.0, limit, factors) != ""
+        assert "'auto'" not in found
+    else:
+        value = float(proposed[0][0][1])
+        assert value <= 1
+        assert text_of(value - 0.02, limit, factors) != ""
+        assert text_of("auto", limit, factors) == ""
+
+
+def test_auto_is_not_proposed_where_it_is_set():
+    zne = Zne((0.1, 1.0), (Polynomial(1),), amplifier="pea")
+    with pytest.raises(UnsupportedError) as caught:
+        planned(zne, stage(gain="auto", max_overhead=1.01))
+    assert "'auto'" not in str(caught.value)
+    assert "choose noise factors of" in str(caught.value)
+
+
+# --- messages name the PUB ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("amplifier", ["gate_folding", "global_folding", "pea"])
+def test_pubs_that_are_extrapolated_are_named_in_one_error(amplifier):
+    """Over budget, or without noise that is known: every PUB, by its number, before anything runs."""
+    other = QuantumCircuit(2)
+    other.cx(0, 1)
+    fine = QuantumCircuit(2)
+    fine.cz(0, 1)
+    zne = {"amplifier": amplifier, "noise_factors": (1.0, 3.0), "extrapolator": "linear"}
+
+    def text_of(circuits, pec):
+        backend = CountingBackend()
+        options = noise_options(MODELS, **pec)
+        options["resilience"] |= {"zne_mitigation": True, "zne": zne}
+        with pytest.raises(REFUSED) as caught:
+            Estimator(backend, options).run([(c, "Z" * c.num_qubits) for c in circuits])
+        assert backend.num_runs == 0
+        return str(caught.value)
+
+    found = text_of([circuit_of(3), fine, circuit_of(4)], {"noise_gain": 0.1, "max_overhead": 2.0})
+    assert "sampling overhead of pubs[0] is" in found
+    assert "sampling overhead of pubs[2] is" in found
+    assert "pubs[1]" not in found
+    found = text_of([fine, other, circuit_of(1), other], {"noise_gain": 0.1, "max_overhead": None})
+    assert "pubs[1]: cx (0, 1)" in found
+    assert "pubs[3]: cx (0, 1)" in found
+    assert "pubs[0]" not in found
+    assert "pubs[2]" not in found
+
+
+# --- rare errors -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("scale", [1e-3, 1e-2, 0.1, 0.3, 1.0])
+@pytest.mark.parametrize("gain", [0.0, 0.5, 1.5])
+def test_shots_of_a_randomization_do_not_make_up_for_random_signs(scale, gain):
+    """With n shots each the variance is (1 + q v^2 (n - 1)) over all shots, so with at most 2 / q it is less than 3.
+
+    Circuits are so dear that nothing else limits the shots. Of the errors that are cancelled those count that do not
+    turn a term for certain: for "IIZ" all but X0 and X0 X1 of the first layer.
+    """
+    models = [evolve(m, rates=m.rates * scale) for m in MODELS]
+    own = stage(models, gain=gain, circuit_cost=1e9, light_cone=False)
+    members, each = size_of(own, task_of(shots=100_000))
+    random = ALL_RATES - 2 * 0.04 if gain < 1 else ALL_RATES
+    q = 1 - math.exp(-4 * abs(1 - gain) * random * scale)
+    assert each == min(max(math.floor(2 / q), 1), 64)
+    assert members * each >= 100_000
+
+
+@pytest.mark.parametrize("shots", [3, 20, 64, 256, 1000])
+def test_all_factors_have_as_many_randomizations_whatever_their_shots(shots):
+    """Their errors are nested and are combined one by one; Neyman gives the middle one few shots."""
+    models = [evolve(m, rates=m.rates / 50) for m in MODELS]
+    zne = Zne((1.0, 1.5, 2.0), (Polynomial(1),), amplifier="pea", neyman=True)
+    stages = (zne, stage(models, gain=1.0))
+    plan = planned(*stages, task=task_of(shots=shots))
+    assert len({program.num_randomizations for program in pipeline.leaves(plan)}) == 1
+    (estimate,) = pipeline.combine(plan, sample(plan, PauliFrameSampler(models, 1)))
+    assert np.isfinite(estimate.variance).all()
+
+
+def test_signs_are_decided_for_as_many_randomizations_as_there_are():
+    child, residue = expanded(stage())
+    assert residue.injection.num_members == child.num_randomizations
+    odd = residue.injection.signs(0, 0, child.num_randomizations)[1]
+    assert odd.sum() == residue.injection.num_odd >= 2
+    for own in (stage(stratified=False), stage(block=2), stage(gain=2.0)):
+        assert expanded(own)[1].injection.num_odd is None
+
+
+def test_a_deferred_plan_says_that_its_shots_are_about_so_many():
+    """Shots of a randomization are whole, so what runs is a little more than what follows from what is learned."""
+    plan = planned(learning())
+    assert "planned when it is learned: about 1000 shots or more, at most about 5000" in str(plan)
+    whole = pipeline.completed(plan, known_to_plan(plan))
+    spent = pipeline.cost(whole).shots - pipeline.cost(whole).calibration_shots
+    facts = whole.roots[0].residue.facts
+    assert 0 <= spent - 1000 * facts["sampling_overhead"] < facts["num_randomizations"]
+    assert "planned when it is learned: about 1000 shots\n" in str(planned(learning(gain=1.5)))

@@ -30,6 +30,19 @@ def exported(rows: Sequence[Mapping[str, Any]]) -> str:
     return json.dumps(data, indent=1, sort_keys=True, allow_nan=False) + "\n"
 
 
+def write(text: str, path: str | os.PathLike[str]) -> None:
+    """Write an export to a file.
+
+    Raises:
+        InputError: The file cannot be written.
+    """
+    try:
+        Path(path).write_text(text, encoding="utf-8")
+    except OSError as error:
+        rule = f"cannot be written: {error.strerror or error}"
+        raise InputError.of([Problem(os.fspath(path), rule)]) from None
+
+
 def imported(source: str | os.PathLike[str]) -> list[dict[str, Any]]:
     """Return the rows of an export.
 

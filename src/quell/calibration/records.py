@@ -15,6 +15,7 @@ from attrs import evolve, frozen
 from ..circuits.layers import Layer
 from . import plain
 from .confusion import ReadoutConfusion, ReadoutCounts
+from .layer_records import written_layer
 from .layers import LayerModel
 from .learning import LayerNoise
 from .readout import ReadoutCalibration, TwirledReadout
@@ -49,16 +50,6 @@ class Kind:
     equipped: Callable[[Any, Any], Any]
 
 
-def _write_layer(layer: Layer) -> dict[str, Any]:
-    return {
-        "gates": [
-            {"name": name, "params": list(params), "qubits": list(qubits)}
-            for name, params, qubits in layer.gates
-        ],
-        "spectators": list(layer.spectators),
-    }
-
-
 def read_layer(data: Any, num_qubits: int | None = None) -> Layer:
     """Return a layer from plain data; it knows its gates by name only.
 
@@ -91,7 +82,7 @@ def _is_finite(value: Any) -> bool:
 
 def _write_layer_noise(requirement: LayerNoise) -> dict[str, Any]:
     return {
-        "layer": _write_layer(requirement.layer),
+        "layer": written_layer(requirement.layer),
         "num_qubits": requirement.num_qubits,
         "pairs": [list(pair) for pair in requirement.pairs],
         "depths": list(requirement.depths),

@@ -74,6 +74,12 @@ def checksum_of(row: Mapping[str, Any]) -> str:
     return plain.sha256(*(plain.canonical(row[name]) for name in COLUMNS if name != "checksum"))
 
 
+def signed(row: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a row with its key and its checksum."""
+    named = {**row, "key": key_of(row)}
+    return {**named, "checksum": checksum_of(named)}
+
+
 def is_intact(row: Mapping[str, Any]) -> bool:
     """Return whether key and checksum are those of the rest of a row."""
     return bool(row["checksum"] == checksum_of(row) and row["key"] == key_of(row))

@@ -31,8 +31,11 @@ _RUN: Final = 64
 _CODE_OF_BITS: Final = np.array([0, 2, 1, 3], dtype=np.uint8)
 _CODE_OF_LETTER: Final = {"X": 1, "Z": 2, "Y": 3}
 LETTER_OF_CODE: Final = ("I", "X", "Z", "Y")
-#: Least randomizations of each sign where signs are not left to chance: two would do, but say little of their spread.
-_LEAST_OF_A_SIGN: Final = 8
+#: Least randomizations of each sign where signs are not left to chance, but no more than this part of all: two would do,
+#: but say little of their spread, and many take from the other sign.
+_LEAST_OF_A_SIGN: Final = 12
+#: Randomizations from which on signs are not left to chance.
+_LEAST_DECIDED: Final = 8
 #: Signs that are rarer are left to chance: to draw one takes so many samples.
 _RAREST: Final = 1e-3
 
@@ -67,9 +70,9 @@ class Injection:
 
         As many as are expected, but a few at least of either sign: the two kinds are weighted by their probabilities.
         """
-        least = min(_LEAST_OF_A_SIGN, self.num_members // 4)
-        if least < 2 or self.odd_share < _RAREST:
+        if self.num_members < _LEAST_DECIDED or self.odd_share < _RAREST:
             return None
+        least = min(_LEAST_OF_A_SIGN, max(2, self.num_members // _LEAST_OF_A_SIGN))
         return int(np.clip(round(self.num_members * self.odd_share), least, self.num_members - least))
 
     @cached_property

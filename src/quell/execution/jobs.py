@@ -104,7 +104,8 @@ class Job(BasePrimitiveJob[PrimitiveResult[Any], JobStatus]):
         )
         self._reanalysis = reanalysis
         total = cost(plan)
-        self._log.info(f"planned {total.circuits} circuits, {total.shots} shots")
+        more = f", about {total.deferred_shots[0]} more or above" if any(total.deferred_shots) else ""
+        self._log.info(f"planned {total.circuits} circuits, {total.shots} shots{more}")
         for entry in self._exchange.taken:
             self._log.info(f"relies on {entry.origin} for: {entry.requirement.describe()}")
         for note in self._exchange.notes:

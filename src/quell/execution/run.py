@@ -144,13 +144,21 @@ class Run:
             except ExecutionError as error:  # of what was measured; that is kept
                 error.partial = Partial(_whole(dict(enumerate(samples))))
                 raise
-            grown = self._refine(self.plan, combined, self._rng, self._known) if self._refine else None
-            self._refine = None
+            grown = self._second_round(combined)
             if grown is None:
                 return combined
             self._complete = False
             self.plan, self.samples = grown, None
             self._log.info(f"a second round: the plan has grown to {cost(grown).shots} shots")
+
+    def _second_round(self, combined: list[Any]) -> Plan | None:
+        """Return the plan grown by a second round, None if there is none or it cannot be planned."""
+        refine, self._refine = self._refine, None
+        try:
+            return None if refine is None else refine(self.plan, combined, self._rng, self._known)
+        except QuellError as error:  # the first round has a result
+            self._log.warning(f"there is no second round: {error}")
+            return None
 
     @property
     def is_combinable(self) -> bool:

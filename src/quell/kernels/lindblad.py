@@ -151,3 +151,22 @@ def conjugated(paulis: Codes, gates: Sequence[tuple[Codes, tuple[int, int]]]) ->
             raise ValueError(f"The gate on ({first}, {second}) does not map every Pauli to a Pauli")
         images[:, first], images[:, second] = found & 3, found >> 2
     return images
+
+
+def ties(generators: Codes, images: Codes) -> Floats:
+    """Return rows that are zero where generators and their images are equally frequent.
+
+    Args:
+        generators: Codes, uint8 ``(K, n)``.
+        images: What a layer of gates makes of each, uint8 ``(K, n)``; those that are no generators tie nothing.
+
+    Returns:
+        float64 ``(T, K)``, one row for each pair of generators that are each other's images.
+    """
+    number = {row.tobytes(): k for k, row in enumerate(generators)}
+    pairs = [(k, number.get(row.tobytes(), k)) for k, row in enumerate(images)]
+    chosen = np.array([pair for pair in pairs if pair[0] < pair[1]], dtype=np.int64).reshape(-1, 2)
+    rows = np.zeros((len(chosen), len(generators)))
+    rows[np.arange(len(chosen)), chosen[:, 0]] = 1.0
+    rows[np.arange(len(chosen)), chosen[:, 1]] = -1.0
+    return rows

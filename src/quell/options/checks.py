@@ -220,15 +220,19 @@ def predicate(value: Any) -> Any:
 
 
 def models(value: Any) -> Any:
-    """Return a noise model per layer, or a store of them, as it is, an iterator as a list; `None` for none."""
+    """Return a noise model per layer as it is, an iterator as a list; `None` for none.
+
+    Not a store: what it has may be old, or of another device.
+    """
     if isinstance(value, Iterator):
         return list(value)
-    if value is None or (isinstance(value, Iterable) and not isinstance(value, (str, bytes, Mapping))):
+    is_several = isinstance(value, Iterable) and not isinstance(value, (str, bytes, Mapping))
+    if value is None or (is_several and not _is_store(value)):
         return value
+    what = f"must be a sequence of layers with their noise, or None, not {reprlib.repr(value)}"
     if _is_store(value):
-        return value
-    what = "a sequence of layers with their noise, a CalibrationStore, or None"
-    raise ValueError(f"must be {what}, not {reprlib.repr(value)}")
+        raise ValueError(what, "set calibration.store to it, or give its layer_models(backend_name)")
+    raise ValueError(what)
 
 
 def store(value: Any) -> Any:

@@ -162,6 +162,7 @@ _ACT_WITH: Mapping[str, tuple[str, ...]] = {
     "resilience.measure_noise_learning.": ("resilience.measure_mitigation",),
     "resilience.zne.": ("resilience.zne_mitigation",),
     "resilience.pec.circuit_cost": _LEARNED,
+    "resilience.pec.light_cone": _LEARNED,
     "resilience.pec.": ("resilience.pec_mitigation",),
     "resilience.layer_noise_": _LEARNED,
     "calibration.shots": ("resilience.measure_mitigation",),

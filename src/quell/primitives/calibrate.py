@@ -11,30 +11,26 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, ClassVar, Final
 
 import numpy as np
-from attrs import evolve, frozen
+from attrs import frozen
 from qiskit import QuantumCircuit
 from qiskit.primitives import DataBin, PubResult
-from qiskit.primitives.containers.observables_array import ObservablesArray
 
-from ..build import Shots, build_pec, estimator_stages
+from ..build import Shots
 from ..calibration.layers import LayerModel
-from ..calibration.readout import ReadoutCalibration, TwirledReadout
+from ..calibration.readout import ReadoutCalibration
 from ..calibration.rows import Record
 from ..calibration.store import CalibrationStore
-from ..circuits.ensemble import Ensemble
-from ..circuits.observables import parse
-from ..circuits.template import template_of
-from ..errors import CalibrationError, InputError, Problem, QuellError
+from ..errors import CalibrationError, InputError, Problem
 from ..execution.adapters import runner_for
 from ..execution.backends import BackendRunner
 from ..execution.jobs import Job
-from ..execution.runner import Progress, Runner
-from ..options import EstimatorOptions, ResolvedEstimator
+from ..execution.runner import Progress
+from ..options import EstimatorOptions
 from ..options.shots import twirling_shots
 from ..stages.base import Stage
-from ..stages.trex import Trex
 from .base import Primitive, check_all
-from .inputs import check_target, measuring, without_final_measurements
+from .inputs import check_target
+from .requirements import layer_requirements, qubits_to_read, readout_requirements
 
 #: Stands for the device of functions and samplers until a store names it.
 _UNNAMED: Final = "unnamed"
@@ -215,14 +211,14 @@ class _Calibrator(Primitive[EstimatorOptions]):
         for i, circuit in enumerate(circuits):
             problems += check_target(circuit, runner.checked_target, f"circuits[{i}]")
         widths = [circuit.num_qubits for circuit in circuits]
-        read, found = _read(circuits, qubits, runner)
+        read, found = qubits_to_read(circuits, qubits, runner)
         check_all([*problems, *found], of_options)
         assert resolved is not None
         requested = resolved.default_shots or round(resolved.default_precision**-2)
         shots = Shots(*twirling_shots(requested, resolved.twirling))
         asked = (
-            *_layers(circuits, resolved, shots, runner),
-            *_readout(read, widths, resolved, shots, runner),
+            *layer_requirements(circuits, resolved, shots, runner),
+            *readout_requirements(read, widths, resolved, shots, runner),
         )
         if not asked:
             rule = "have no layers of two-qubit gates, and there are no qubits"
@@ -237,110 +233,3 @@ class _Calibrator(Primitive[EstimatorOptions]):
             {},
         )
         return job, asked
-
-
-def _read(
-    circuits: Sequence[QuantumCircuit], qubits: Iterable[int] | None, runner: Runner
-) -> tuple[tuple[int, ...], list[Problem]]:
-    """Return the qubits whose readout is learned, and what is wrong with those that were given."""
-    size = None if runner.target is None else runner.target.num_qubits
-    size = max((c.num_qubits for c in circuits), default=0) if size is None else size
-    if qubits is None:
-        if circuits:
-            return tuple(sorted({q for circuit in circuits for q in _used(circuit)})), []
-        if not size:
-            rule = f"must be given, because {runner.name} does not say how many it has"
-            return (), [Problem("qubits", rule, "pass a list of them")]
-        return tuple(range(size)), []
-    listed = list(qubits)
-    if any(isinstance(q, bool) or not isinstance(q, (int, np.integer)) or q < 0 for q in listed):
-        return (), [Problem("qubits", f"must be indices that are not negative (got {listed!r})")]
-    beyond = sorted({int(q) for q in listed if size and q >= size})
-    problems = [Problem("qubits", f"{beyond} are not among the {size} of {runner.name}")] if beyond else []
-    return tuple(sorted({int(q) for q in listed})), problems
-
-
-def _used(circuit: QuantumCircuit) -> list[int]:
-    """Return the qubits that anything acts on but barriers."""
-    return sorted(
-        {
-            circuit.find_bit(bit).index
-            for i in circuit.data
-            if i.operation.name != "barrier"
-            for bit in i.qubits
-        }
-    )
-
-
-def _layers(
-    circuits: Sequence[QuantumCircuit], resolved: ResolvedEstimator, shots: Shots, runner: Runner
-) -> list[Any]:
-    """Return what the stage that cancels noise would have to know of circuits.
-
-    Raises:
-        UnsupportedError: Listing the circuits whose noise cannot be learned.
-    """
-    stage = build_pec(resolved, shots)
-    asked: list[Any] = []
-    problems: list[tuple[type[QuellError], list[Problem]]] = []
-    for i, circuit in enumerate(circuits):
-        assert stage is not None  # it was switched on
-        try:
-            asked += stage.needs(_ensemble(circuit, runner))
-        except QuellError as error:
-            problems.append((type(error), [_renamed(p, f"circuits[{i}]") for p in error.problems]))
-    if problems:
-        raise problems[0][0].of([p for _, own in problems for p in own])
-    return list(dict.fromkeys(asked))
-
-
-def _renamed(problem: Problem, name: str) -> Problem:
-    return evolve(problem, path=problem.path.replace("pub.circuit", name).replace("pub", name))
-
-
-def _ensemble(circuit: QuantumCircuit, runner: Runner) -> Ensemble:
-    """Return the ensemble of an estimator that measures all qubits that a circuit uses."""
-    used = _used(circuit)
-    label = "".join("Z" if q in used else "I" for q in reversed(range(circuit.num_qubits)))
-    observables, _ = parse(ObservablesArray.coerce(label), circuit.num_qubits, "circuit")
-    measured, register = measuring(without_final_measurements(circuit), used)
-    return Ensemble(
-        template=template_of(measured),
-        register=register,
-        measured=np.array(used, dtype=np.int64),
-        parameter_values=np.zeros((1, circuit.num_parameters)),
-        parameter_shape=(),
-        observables=observables,
-        shape=(),
-        shots=1,
-        target=runner.target,
-    )
-
-
-def _readout(
-    qubits: tuple[int, ...],
-    widths: Sequence[int],
-    resolved: ResolvedEstimator,
-    shots: Shots,
-    runner: Runner,
-) -> list[TwirledReadout]:
-    """Return what TREX would have to know, once for each width of circuits."""
-    if not qubits:
-        return []
-    stage = next(s for s in estimator_stages(resolved, shots) if isinstance(s, Trex))
-    size = None if runner.target is None else runner.target.num_qubits
-    found = []
-    for width in sorted(set(widths)) or [max(qubits) + 1 if size is None else size]:
-        own = tuple(q for q in qubits if q < width)
-        if own:
-            found.append(
-                TwirledReadout(
-                    width,
-                    own,
-                    stage.num_randomizations,
-                    stage.shots_per_randomization,
-                    stage.balanced,
-                    runner.target,
-                )
-            )
-    return found

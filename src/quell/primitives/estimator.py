@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Self
 
 import numpy as np
-from attrs import evolve, frozen
+from attrs import evolve, field, frozen
 from numpy.typing import NDArray
 from qiskit.primitives import BaseEstimatorV2, DataBin, PubResult
 from qiskit.primitives.containers.estimator_pub import EstimatorPub, EstimatorPubLike
@@ -15,6 +15,7 @@ from qiskit.primitives.containers.estimator_pub import EstimatorPub, EstimatorPu
 from .. import pipeline
 from ..build import Shots, build_pec, build_zne, estimator_stages, lower_problems, lower_stages
 from ..circuits.ensemble import Ensemble
+from ..circuits.layers import Layer
 from ..circuits.observables import Observables, parse
 from ..circuits.template import Template, template_of
 from ..errors import Problem
@@ -104,6 +105,8 @@ class Estimator(Primitive[EstimatorOptions], BaseEstimatorV2):
                 rule = f"takes a second round, which would repeat shots of the first: {runner.name} has a fixed seed"
                 fix = "give it none, or a numpy.random.Generator"
                 of_options.append(Problem("options.execution.precision_target", rule, fix))
+        if resolved is not None and not any(c.problems for c in checked):
+            of_options += _too_many_layers(checked, resolved, runner)
         check_all([*problems, *found, *(p for c in checked for p in c.problems)], of_options)
         requests = [_request(c, resolved, runner) for c in checked]
         lower = lower_stages(resolved, runner.target)
@@ -185,6 +188,7 @@ class _Checked:
     template: Template | None
     register: str
     path: str
+    layers: Mapping[Any, Layer] = field(factory=dict)
 
     @classmethod
     def of(cls, pub: EstimatorPub, path: str, options: ResolvedEstimator | None, runner: Runner) -> Self:
@@ -235,10 +239,31 @@ class _Checked:
         zne, pec = build_zne(options, request.shots), build_pec(options, request.shots)
         if zne is not None:
             problems += zne.problems(task.template, runner.target, path)
+        layers: dict[Any, Layer] = {}
         if pec is not None and not problems:
-            folded = [task] if zne is None else zne.expand(task, {}, np.random.default_rng(0))[0]
-            problems += dict.fromkeys(problem for child in folded for problem in pec.problems(child, path))
-        return evolve(self, problems=tuple(problems))
+            children = [task] if zne is None else list(zne.expand(task, {}, np.random.default_rng(0))[0])
+            if zne is not None and zne.amplifier == "pea":
+                children = children[:1]  # the factor that costs most, of the same circuit
+            found = {
+                (p.path, "" if p.path.endswith("overhead") else p.rule): p
+                for c in children
+                for p in pec.problems(c, path)
+            }
+            problems += found.values()
+            layers = {layer.gates: layer for child in children if not found for layer in pec.to_learn(child)}
+        return evolve(self, problems=tuple(problems), layers=layers)
+
+
+def _too_many_layers(
+    checked: Sequence[_Checked], options: ResolvedEstimator, runner: Runner
+) -> list[Problem]:
+    """Return a problem where all PUBs together have more layers to learn than the user wants."""
+    layers = {gates: layer for c in checked for gates, layer in c.layers.items()}
+    if options.noise is None or options.noise.models is not None or not layers:
+        return []
+    request = _request(checked[0], options, runner)
+    pec = build_pec(options, request.shots)
+    return [] if pec is None else pec.too_many(list(layers.values()), request.ensemble, "the run")
 
 
 def _shots_for(precision: float) -> int:

@@ -69,10 +69,14 @@ class Budget:
             f"{shots:.3g} shots; most of it comes from the layers {named}"
         )
         return [
-            Problem("options.resilience.pec.max_overhead", rule, ", or ".join(self._remedies(noise, cost)))
+            Problem(
+                "options.resilience.pec.max_overhead",
+                rule,
+                ", or ".join(self._remedies(noise, cost, gain / self.least_factor)),
+            )
         ]
 
-    def _remedies(self, noise: CircuitNoise, cost: float) -> list[str]:
+    def _remedies(self, noise: CircuitNoise, cost: float, own: float) -> list[str]:
         limit = math.inf if self.max_overhead is None else self.max_overhead
         least = gain_within(noise, max(min(limit, _MOST_SHOTS / self.shots), 1.0))
         gain, remedies = _rounded_up(least / self.least_factor), []
@@ -80,8 +84,9 @@ class Budget:
             remedies.append(f"set noise_gain to {gain:g} or more")
             if not self.automatic:
                 remedies[0] += " or to 'auto'" + (" with a max_overhead" if self.max_overhead is None else "")
-        if self.least_factor < 1:
-            remedies.append(f"choose noise factors of {_rounded_up(least):g} and more")
+        kept = 1.0 if self.automatic else own
+        if kept > 0 and self.least_factor < (factor := _rounded_up(least / kept)) <= 1:
+            remedies.append(f"choose noise factors of {factor:g} and more")
         if self.max_overhead is not None and self.shots * cost <= _MOST_SHOTS:
             remedies.append(f"raise max_overhead to {math.ceil(cost)}")
         return remedies or ["ask for less precision"]

@@ -100,8 +100,9 @@ def circuit_noise(
         own = model.deviations
         if len(own.rows):
             # A generator that anticommutes turns the sign of the term: cancelling it twice is what is too much.
-            sums.setdefault(model.source, []).append(2 * own.rows @ shares[key])
-            by_source[model.source] = own
+            source = key if model.source is None else model.source
+            sums.setdefault(source, []).append(2 * own.rows @ shares[key])
+            by_source[source] = own
     responses = tuple(
         Deviations(np.sum(rows, axis=0), by_source[source].dof, source) for source, rows in sums.items()
     )

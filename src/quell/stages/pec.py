@@ -137,12 +137,19 @@ class Pec(Stage[Ensemble, Ensemble, Estimate, Estimate]):
         UnsupportedError.check(self._obstacles(task, task.path))
         if self.models is not None:
             return ()
-        # Those with the same gates are merged, for all who wait in any of them.
         pairs = coupled_pairs(task.template, task.target)
-        return tuple(self._requirement(layer, pairs, task) for layer in self._distinct(task))
+        return tuple(self._requirement(layer, pairs, task) for layer in self.to_learn(task))
 
     def _distinct(self, task: Ensemble) -> list[Layer]:
         return list(dict.fromkeys(place.layer for place in _idled(task.template, self.strategy)[1]))
+
+    def to_learn(self, task: Ensemble) -> list[Layer]:
+        """Return the layers of a task, one for those with the same gates: with all who wait in any of them."""
+        found: dict[Any, Layer] = {}
+        for layer in self._distinct(task):
+            waiting = {*layer.spectators, *(found[layer.gates].spectators if layer.gates in found else ())}
+            found[layer.gates] = evolve(layer, spectators=tuple(sorted(waiting)))
+        return list(found.values())
 
     def _requirement(self, layer: Layer, pairs: Sequence[tuple[int, int]], task: Ensemble) -> LayerNoise:
         own = set(layer.qubits)
@@ -175,9 +182,11 @@ class Pec(Stage[Ensemble, Ensemble, Estimate, Estimate]):
             return [Problem(f"{path}.circuit", rule, fix)]
         if self.models is not None:
             return missing(layers, self.models, path)
+        return self.too_many(self.to_learn(task), task, path)
+
+    def too_many(self, layers: Sequence[Layer], task: Ensemble, path: str) -> list[Problem]:
+        """Return a problem where more layers would be learned than the user wants."""
         most = self.learning.max_layers
-        # Whoever waits is learned with the gates.
-        layers = list({layer.gates: layer for layer in layers}.values())
         if most is not None and len(layers) > most:
             each = self._requirement(layers[0], coupled_pairs(task.template, task.target), task).shots_in_all
             rule = (
@@ -295,11 +304,11 @@ class Pec(Stage[Ensemble, Ensemble, Estimate, Estimate]):
             below = max(1 - gain for gain in gains) * float(noise.unsure.max(initial=0.0))
             above = max(gain - 1 for gain in gains) * float(noise.totals.max(initial=0.0))
             random = -math.expm1(-4 * max(below, above, 0.0))
-            # No more than keep the error within what was asked for, also where v^2 is one.
-            best = min(math.sqrt(self.circuit_cost / random), 1 / random) if random > 0 else math.inf
+            # Where v^2 is one, the error is so at most 1.4 times the one that was asked for.
+            best = min(math.sqrt(self.circuit_cost / random), 2 / random) if random > 0 else math.inf
             each = int(np.clip(min(best, _MOST_EACH), 1, _MOST_EACH))
             members = self.num_randomizations or max(
-                math.ceil(most / each), min(_LEAST_MEMBERS, math.ceil(shots))
+                math.ceil(most / each), min(_LEAST_MEMBERS, math.ceil(most))
             )
         else:
             members = math.ceil(most / each)

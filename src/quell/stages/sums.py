@@ -46,9 +46,11 @@ def pooled(estimates: Sequence[Estimate]) -> Estimate:
     """Return the mean of reduced estimates of the same values, weighted by their shots."""
     shares = _shares(estimates)
     values = sum((e.terms.values[0] * s for e, s in zip(estimates, shares, strict=True)), np.zeros(1))
-    return evolve(
-        weighted(estimates, shares.T, values), details={**estimates[0].details, **totals(estimates)}
-    )
+    details = {**estimates[0].details, **totals(estimates)}
+    if "pec" in details:  # the rounds differ in their size only
+        members = sum(e.details["pec"]["num_randomizations"] for e in estimates)
+        details["pec"] = {**details["pec"], "num_randomizations": members}
+    return evolve(weighted(estimates, shares.T, values), details=details)
 
 
 def joined(estimates: Sequence[Estimate]) -> Estimate:
