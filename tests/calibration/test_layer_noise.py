@@ -224,7 +224,6 @@ def test_idle_qubits_are_prepared_before_the_layers_and_measured_after_them():
 def test_twirling_and_structure():
     need = line_of(layer_of((CXGate(), (1, 2)), (CXGate(), (4, 3)), waiting=(0,)))
     programs, residue = need.experiment(np.random.default_rng(3))
-    assert need.ahead
     assert need.qubits == (0, 1, 2, 3, 4)
     assert (
         len(programs)

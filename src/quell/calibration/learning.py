@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import lru_cache
-from typing import ClassVar, Final, Self
+from typing import Final, Self
 
 import numpy as np
 from attrs import evolve, field, frozen
@@ -80,9 +80,6 @@ class LayerNoise:
     num_randomizations: int = 32
     shots: int = 128
     target: Target | None = field(eq=False, default=None, repr=False)
-
-    #: It can be learned before the circuits that need it are planned.
-    ahead: ClassVar[bool] = True
 
     @property
     def qubits(self) -> tuple[int, ...]:

@@ -31,7 +31,7 @@ _RUN: Final = 64
 _CODE_OF_BITS: Final = np.array([0, 2, 1, 3], dtype=np.uint8)
 _CODE_OF_LETTER: Final = {"X": 1, "Z": 2, "Y": 3}
 LETTER_OF_CODE: Final = ("I", "X", "Z", "Y")
-#: Least randomizations of each sign where signs are not left to chance, but no more than this part of all: two would do,
+#: Least randomizations of each sign where signs are not left to chance, but no more than one in as many: two would do,
 #: but say little of their spread, and many take from the other sign.
 _LEAST_OF_A_SIGN: Final = 12
 #: Randomizations from which on signs are not left to chance.
