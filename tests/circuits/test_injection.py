@@ -136,7 +136,7 @@ def rare(share):
 def test_as_many_have_a_sign_as_are_expected_and_a_few_at_least(count, share):
     own = made(generators=rare(share), num_members=count)
     assert own.odd_share == pytest.approx(share)
-    least = min(12, max(2, count // 12))
+    least = min(12, max(2, count // 6))
     expected = count * share
     assert own.num_odd is not None
     assert abs(own.num_odd - np.clip(expected, least, count - least)) <= 0.5

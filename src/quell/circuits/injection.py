@@ -31,9 +31,10 @@ _RUN: Final = 64
 _CODE_OF_BITS: Final = np.array([0, 2, 1, 3], dtype=np.uint8)
 _CODE_OF_LETTER: Final = {"X": 1, "Z": 2, "Y": 3}
 LETTER_OF_CODE: Final = ("I", "X", "Z", "Y")
-#: Least randomizations of each sign where signs are not left to chance, but no more than one in as many: two would do,
-#: but say little of their spread, and many take from the other sign.
+#: Least randomizations of each sign where signs are not left to chance, but no more than one in six: two would do, but
+#: say little of their spread, and many take from the other sign.
 _LEAST_OF_A_SIGN: Final = 12
+_MOST_PART: Final = 6
 #: Randomizations from which on signs are not left to chance.
 _LEAST_DECIDED: Final = 8
 #: Signs that are rarer are left to chance: to draw one takes so many samples.
@@ -72,7 +73,7 @@ class Injection:
         """
         if self.num_members < _LEAST_DECIDED or self.odd_share < _RAREST:
             return None
-        least = min(_LEAST_OF_A_SIGN, max(2, self.num_members // _LEAST_OF_A_SIGN))
+        least = min(_LEAST_OF_A_SIGN, max(2, self.num_members // _MOST_PART))
         return int(np.clip(round(self.num_members * self.odd_share), least, self.num_members - least))
 
     @cached_property
