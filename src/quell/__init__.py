@@ -33,6 +33,9 @@ _HOME = {
     "CalibrationStore": "calibration.store",
     "LayerModel": "calibration.layers",
     "layer_models": "calibration.models",
+    "compare": "comparison.run",
+    "Comparison": "comparison.comparison",
+    "suggest": "comparison.forecast",
     "QuellError": "errors",
     "OptionsError": "errors",
     "InputError": "errors",
@@ -67,6 +70,9 @@ __all__ = [  # noqa: RUF022  # grouped by what a user looks for
     "CalibrationStore",
     "LayerModel",
     "layer_models",
+    "compare",
+    "Comparison",
+    "suggest",
     "QuellError",
     "OptionsError",
     "InputError",
@@ -86,6 +92,9 @@ if TYPE_CHECKING:
     from .calibration.layers import LayerModel
     from .calibration.models import layer_models
     from .calibration.store import CalibrationStore
+    from .comparison.comparison import Comparison
+    from .comparison.forecast import suggest
+    from .comparison.run import compare
     from .errors import (
         CalibrationError,
         CancelledError,

@@ -85,6 +85,7 @@ def _trex(options: ResolvedEstimator, shots: Shots) -> AnyStage | None:
         num_randomizations=members,
         shots_per_randomization=each,
         balanced=options.twirling.group == "balanced_pauli",
+        per_basis=per == "auto" and learning.total_shots == "auto",
     )
 
 

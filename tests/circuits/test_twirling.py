@@ -7,7 +7,14 @@ from qiskit.circuit import Parameter
 from scipy.stats import chi2
 
 from quell.circuits.template import template_of
-from quell.circuits.twirling import BLOCK, GateTwirl, MeasureTwirl, draws_of, twirled_template
+from quell.circuits.twirling import (
+    BLOCK,
+    GateTwirl,
+    MeasureTwirl,
+    draws_of,
+    measure_block,
+    twirled_template,
+)
 from quell.kernels import paulis
 from quell.kernels.draws import Key
 
@@ -109,7 +116,7 @@ def test_every_frame_is_a_row_of_its_operations_table(group, strategy):
 def test_any_slice_of_randomizations_equals_the_slice_of_the_whole(group):
     template = twirled_template(template_of(mixed()), "active-accum", cliffords=group == "local_c1")
     gates = GateTwirl(KEY, group)
-    measure = MeasureTwirl(KEY, balanced=group == "balanced_pauli")
+    measure = MeasureTwirl(KEY, BLOCK if group == "balanced_pauli" else 1)
     whole, flips = gates.frames(template, 3, 0, 23), measure.flips(template, 3, 0, 23)
     for start, stop in ((0, 1), (5, 6), (4, 8), (3, 18), (22, 23), (7, 7)):
         part = gates.frames(template, 3, start, stop)
@@ -152,9 +159,22 @@ def test_balanced_blocks_see_every_pauli_once_on_every_qubit():
 
 def test_balanced_flips_invert_each_bit_in_half_of_every_block():
     template = template_of(staircase())
-    flips = MeasureTwirl(KEY, balanced=True).flips(template, 0, 0, 40)
+    flips = MeasureTwirl(KEY, BLOCK).flips(template, 0, 0, 40)
     assert (flips.reshape(10, BLOCK, -1).sum(axis=1) == 2).all()
     assert len({block.tobytes() for block in flips.reshape(10, -1)}) > 5
+
+
+def test_paired_flips_are_each_other_inverted_and_any_slice_is_that_of_the_whole():
+    template = template_of(staircase())
+    draw = MeasureTwirl(KEY, 2)
+    flips = draw.flips(template, 0, 0, 41)
+    assert (flips[0:40:2] ^ flips[1:40:2]).all()
+    assert len({row.tobytes() for row in flips[::2]}) > 5
+    for start, stop in ((0, 1), (1, 2), (7, 12), (8, 41), (3, 3)):
+        assert np.array_equal(draw.flips(template, 0, start, stop), flips[start:stop])
+    assert measure_block(8) == 1
+    assert measure_block(32) == 2
+    assert measure_block(8, balanced=True) == BLOCK
 
 
 def test_flips_are_fair_and_independent():
@@ -180,7 +200,7 @@ def test_a_circuit_with_nothing_to_twirl_draws_nothing(group):
     circuit = QuantumCircuit(2)
     circuit.h(0)
     template = twirled_template(template_of(circuit), "all", cliffords=group == "local_c1")
-    draw, measure = GateTwirl(KEY, group), MeasureTwirl(KEY, balanced=group == "balanced_pauli")
+    draw, measure = GateTwirl(KEY, group), MeasureTwirl(KEY, BLOCK if group == "balanced_pauli" else 1)
     assert not draw.touched(template).any()
     assert not measure.touched(template).any()
     assert not draw.frames(template, 0, 0, 5).after.any()

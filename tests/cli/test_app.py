@@ -120,7 +120,7 @@ def test_help_names_only_commands_that_exist():
     assert result.exit_code == 0
     assert "demo" in result.stdout
     assert "calibrate" in result.stdout
-    assert "compare" not in result.stdout
+    assert "compare" in result.stdout
 
 
 # ------------------------------------------------------------------------------------------ numbers

@@ -24,6 +24,7 @@ ORDER = (
     ("primitives",),
     ("comparison",),
     ("testing",),
+    ("experiments",),
     ("cli",),
 )
 RANK = {layer: rank for rank, row in enumerate(ORDER) for layer in row}

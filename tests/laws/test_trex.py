@@ -112,3 +112,17 @@ def test_a_signal_that_readout_has_destroyed_is_reported():
     assert estimate.details["readout_signal_lost"] == 1
     assert np.isfinite(estimate.value).all()
     assert np.sqrt(estimate.variance[0]) > 0.5
+
+
+def test_readout_that_misreads_ones_more_often_adds_no_spread():
+    """The flips of a pair of randomizations are opposite, so the asymmetry cancels within each.
+
+    P(1|0) = 1 %, P(0|1) = 9 %: independent flips would add .08 / sqrt(32) = .014 for each qubit to the calibration and
+    to the data, more than twice the shot noise of .0057. The error bar must know (its mean square is within 4 sigma of
+    that of 40 values; no more than one false alarm in 15 000).
+    """
+    model = ReadoutModel.uniform(2, 0.01, 0.09)
+    stages = (Trex(32, 1024), Twirl(False, True, 32, 1024), Measure())
+    values, errors = repeat(stages, ensemble_of(QuantumCircuit(2), ["ZZ", "IZ"]), 40, readout=model)
+    assert values.std(axis=0, ddof=1).max() < 0.0057 * (1 + 4 / np.sqrt(2 * 39))
+    assert np.abs((((values - 1) / errors) ** 2).mean(axis=0) - 1).max() < 4 * np.sqrt(2 / 40)

@@ -69,7 +69,7 @@ def test_the_error_of_a_shared_factor_does_not_average_out():
     model = ReadoutModel.uniform(n, 0.1)
     ensemble = ensemble_of(circuit, [*labels, dict.fromkeys(labels, 1.0)])
     estimate = run_stages(
-        (Trex(16, 8), Twirl(False, True, 16, 4096), Measure()), ensemble, ExactSampler(0, readout=model), 0
+        (Trex(64, 2), Twirl(False, True, 16, 4096), Measure()), ensemble, ExactSampler(0, readout=model), 0
     )
     (shared,) = estimate.terms.common
     matrix = estimate.terms.settings.contraction.toarray()
@@ -104,3 +104,17 @@ def test_a_single_randomization_of_the_calibration_uses_its_shots():
 def test_too_many_projectors_are_refused_before_a_shot_is_spent():
     with pytest.raises(UnsupportedError, match="15 projectors"):
         plan_of(ensemble_of(excited(15), "0" * 15))
+
+
+def test_the_calibration_of_several_bases_is_longer():
+    """Its error is common to all terms; one basis in four or less each adds the shots of the data of one."""
+    trex = Trex(32, 10, per_basis=True)
+    for labels, bases in (
+        (["ZZ"], 1),
+        ([{"ZZ": 1.0, "XX": 0.5}], 2),
+        (["".join(p) for p in ("XX", "YY", "ZZ")], 3),
+    ):
+        (requirement,) = trex.requires(ensemble_of(excited(2), labels))
+        assert requirement.shots == 10 * bases
+    (requirement,) = trex.requires(ensemble_of(excited(2), [a + b for a in "XYZ" for b in "XYZ"]))
+    assert requirement.shots == 40

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from concurrent.futures import Future
+from copy import copy
 from itertools import takewhile
 from typing import Any, Self
 
@@ -115,6 +116,18 @@ class Ledger:
             if recent and entry.replaces(requirement, conditions):
                 return entry
         return None
+
+    def copied(self) -> Self:
+        """Return a ledger of its own that starts with what was learned."""
+        other = type(self)()
+        with self._lock:
+            entries = list(self._entries)
+        for entry in entries:
+            if entry.outcome.done() and not entry.lost:
+                own = copy(entry)
+                own.number = -1  # before any job
+                other._entries.append(own)
+        return other
 
     def promise(self, requirement: Requirement, job_id: str, number: int, conditions: Any) -> Entry:
         """Enter what a job is going to learn."""

@@ -21,7 +21,7 @@ from ..circuits.gatesets import choose
 from ..circuits.program import Program
 from ..circuits.samples import Samples
 from ..circuits.template import template_of
-from ..circuits.twirling import BLOCK, MeasureTwirl
+from ..circuits.twirling import MeasureTwirl, measure_block
 from ..kernels import draws, parities
 from ..kernels.bitplanes import WORD
 from ..kernels.statistics import Deviations, deviations_of_mean
@@ -168,6 +168,10 @@ class TwirledReadout:
             and self.num_randomizations * self.shots >= other.num_randomizations * other.shots
         )
 
+    @property
+    def _block(self) -> int:
+        return measure_block(self.num_randomizations, self.balanced)
+
     def experiment(self, rng: np.random.Generator) -> tuple[Sequence[Program], Program]:
         """Measure the all-zero state under the twirl."""
         register = ClassicalRegister(len(self.qubits), "meas")
@@ -182,7 +186,7 @@ class TwirledReadout:
             bases=np.zeros((1, len(self.qubits)), dtype=np.uint8),
             shots=self.shots,
             gate_set=choose(("x",), self.target),
-            draws=(MeasureTwirl(draws.Key.spawn(rng), self.balanced),),
+            draws=(MeasureTwirl(draws.Key.spawn(rng), self._block),),
             randomizations=(0, self.num_randomizations),
             label="readout calibration",
         )
@@ -193,7 +197,7 @@ class TwirledReadout:
         samples = results[0]
         planes = parities.bit_planes(samples.bits["meas"], samples.num_bits["meas"], samples.shots)
         flips = residue.flips(0, residue.num_members)
-        return ReadoutCalibration(np.array(self.qubits), planes.flipped(flips), BLOCK if self.balanced else 1)
+        return ReadoutCalibration(np.array(self.qubits), planes.flipped(flips), self._block)
 
     def describe(self) -> str:
         """Return one line for the plan."""

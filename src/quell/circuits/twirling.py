@@ -28,6 +28,8 @@ Strategy = Literal["active", "active-accum", "active-circuit", "all"]
 
 #: Randomizations that belong together under a balanced group.
 BLOCK: Final = 4
+#: From this many randomizations on, those of a measurement twirl come in pairs: there are enough pairs for a spread.
+_LEAST_PAIRED: Final = 16
 #: Products in GF(4): row g permutes the nonzero elements 1, 2, 3.
 _GF4: Final = np.array([[0, 0, 0, 0], [0, 1, 2, 3], [0, 2, 3, 1], [0, 3, 1, 2]], dtype=np.uint8)
 
@@ -194,19 +196,37 @@ class _Inverted:
 
 @frozen
 class MeasureTwirl(_Inverted):
-    """Random X before terminal measurements, undone on the bits; plain data (see `Draw`)."""
+    """Random X before terminal measurements, undone on the bits; plain data (see `Draw`).
+
+    Attributes:
+        key: Draws them.
+        block: Randomizations that belong together: runs of `BLOCK` are balanced; in runs of two the second inverts
+            what the first does not, so that what ones are misread more often than zeros cancels to first order in
+            every pair.
+    """
 
     key: draws.Key
-    balanced: bool = False
+    block: int = 1
 
     def flips(self, template: Template, setting: int, start: int, stop: int) -> NDArray[np.bool_]:
         """Return which terminal measurements are inverted, bool ``(members, num_terminals)``."""
         width = len(template.terminals)
-        if self.balanced:
+        if self.block == BLOCK:
             base, multipliers = _balanced(self.key, setting, start, stop, width)
             return (base & 1 ^ multipliers & 1).astype(bool)
-        raw = draws.octets(self.key, setting, start, stop, -(-width // 8))
-        return np.unpackbits(raw, axis=1, count=width).astype(bool)
+        members = np.arange(start, stop)
+        first = start // self.block
+        raw = draws.octets(self.key, setting, first, (stop - 1) // self.block + 1, -(-width // 8))
+        drawn = np.unpackbits(raw, axis=1, count=width).astype(bool)[members // self.block - first]
+        inverted: NDArray[np.bool_] = drawn ^ (members % self.block == 1)[:, None]
+        return inverted
+
+
+def measure_block(num_randomizations: int, balanced: bool = False) -> int:
+    """Return how many randomizations of a measurement twirl belong together."""
+    if balanced:
+        return BLOCK
+    return 2 if num_randomizations >= _LEAST_PAIRED else 1
 
 
 @frozen
@@ -255,13 +275,13 @@ def twirled_template(template: Template, strategy: Strategy, *, cliffords: bool 
 
 
 def draws_of(
-    rng: np.random.Generator, *, gates: bool, measure: bool, group: Group
+    rng: np.random.Generator, *, gates: bool, measure: bool, group: Group, block: int = 1
 ) -> tuple[GateTwirl | MeasureTwirl, ...]:
-    """Draw the keys of a twirl."""
+    """Draw the keys of a twirl; `block` randomizations of that of measurements belong together."""
     gate_key, measure_key = draws.Key.spawn(rng), draws.Key.spawn(rng)
     chosen: list[GateTwirl | MeasureTwirl] = []
     if gates:
         chosen.append(GateTwirl(gate_key, group))
     if measure:
-        chosen.append(MeasureTwirl(measure_key, balanced=group == "balanced_pauli"))
+        chosen.append(MeasureTwirl(measure_key, block))
     return tuple(chosen)

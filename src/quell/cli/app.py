@@ -177,6 +177,55 @@ def migrate(
     raise typer.Exit(dropped)
 
 
+_Experiment = Annotated[Path, typer.Argument(help="A TOML file; docs/experiments.md says what is in it.")]
+
+
+@app.command("compare")
+def compare_strategies(
+    experiment: _Experiment,
+    out: Annotated[
+        Path | None,
+        typer.Option(help="Folder of the results; by default NAME-results beside NAME.toml."),
+    ] = None,
+    html: Annotated[bool, typer.Option("--html", help="Also write a report for the browser.")] = False,
+    fresh: Annotated[bool, typer.Option("--fresh", help="Forget what was found so far.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the numbers as JSON.")] = False,
+) -> None:
+    """Compare mitigation strategies as a file says, and write a report.
+
+    Every strategy and repeat is kept as it finishes: the same command goes on where it was stopped.
+
+    Exit status: 0 if all strategies gave values, 1 if some failed, 2 if the input is invalid.
+    """
+    from . import compare as comparing
+
+    try:
+        with _reported():
+            code = comparing.compare(
+                experiment, out, html=html, fresh=fresh, as_json=as_json, console=Console(highlight=False)
+            )
+    except comparing.Stopped as stopped:
+        typer.echo(f"quell: {stopped}", err=True)
+        raise typer.Exit(comparing.INTERRUPTED) from None
+    raise typer.Exit(code)
+
+
+@app.command()
+def plan(
+    experiment: _Experiment,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the numbers as JSON.")] = False,
+) -> None:
+    """Say what an experiment would cost, strategy by strategy; nothing is run.
+
+    Exit status: 0 if all strategies can be run, 1 if some are refused, 2 if the input is invalid.
+    """
+    from . import compare as comparing
+
+    with _reported():
+        code = comparing.plan(experiment, as_json=as_json, console=Console(highlight=False))
+    raise typer.Exit(code)
+
+
 calibrations = typer.Typer(help="Learn noise, and look after what is kept.", no_args_is_help=True)
 app.add_typer(calibrations, name="calibrate")
 _Device = Annotated[str, typer.Option("--device", help="A bundled device: tee5 or hex27.")]

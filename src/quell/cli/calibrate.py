@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from qiskit import QuantumCircuit, qasm2, qasm3, transpile
+from qiskit import QuantumCircuit, transpile
 from rich import box
 from rich.console import Console
 from rich.table import Table
@@ -16,8 +16,9 @@ from rich.text import Text
 from ..calibration.layers import LayerModel
 from ..calibration.rows import Record
 from ..calibration.store import CalibrationStore
-from ..errors import InputError, MissingDependencyError, Problem
+from ..errors import InputError, Problem
 from ..execution.runner import Progress
+from ..experiments.qasm import read_circuit
 from ..primitives.calibrate import Calibrations
 from ..primitives.calibrate import calibrate as learn
 from ..primitives.inputs import check_target
@@ -73,21 +74,7 @@ def circuit_of(path: Path, backend: NoisyDevice) -> QuantumCircuit:
         InputError: The file cannot be read, or is no circuit that fits the device.
         MissingDependencyError: It is OpenQASM 3, and what reads that is not installed.
     """
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError.of([Problem(str(path), f"cannot be read: {error}")]) from None
-    try:
-        if text.lstrip().startswith("OPENQASM 3"):
-            circuit = qasm3.loads(text)
-        else:
-            # Nothing is included but what Qiskit brings itself.
-            custom = qasm2.LEGACY_CUSTOM_INSTRUCTIONS
-            circuit = qasm2.loads(text, include_path=(), custom_instructions=custom)
-    except ImportError as error:
-        raise MissingDependencyError(f"{path}: OpenQASM 3 needs qiskit_qasm3_import; {error}") from None
-    except Exception as error:  # parsers raise their own
-        raise InputError.of([Problem(str(path), f"is no circuit: {error}")]) from None
+    circuit = read_circuit(path)
     if circuit.num_qubits > backend.num_qubits:
         rule = f"has {circuit.num_qubits} qubits, and {backend.name} {backend.num_qubits}"
         raise InputError.of([Problem(str(path), rule)])

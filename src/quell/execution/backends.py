@@ -89,8 +89,15 @@ class BackendRunner:
 
     @property
     def takes_binds(self) -> bool:
-        """Whether ``run`` accepts parametric circuits and many values of each."""
-        return is_aer(self.backend) or bool(getattr(self.backend, "takes_parameter_binds", False))
+        """Whether programs are run as one parametric circuit with many values.
+
+        Parametric one-qubit gates are written in full, which costs pulses. Where these are noisy every circuit is
+        written for itself, as for a device, in the cheapest form that its angles allow.
+        """
+        if not is_aer(self.backend):
+            return bool(getattr(self.backend, "takes_parameter_binds", False))
+        noise = self.run_options.get("noise_model", getattr(self.backend.options, "noise_model", None))
+        return noise is None
 
     def run(
         self, programs: Sequence[Program], *, seed: int | None, progress: Progress, cancelled: threading.Event

@@ -155,6 +155,11 @@ class ExecutionMode:
             return None
         return f"max_time: {self._max_time} s have passed since its first job; make a new {kind} or raise it"
 
+    def knowing(self, ledger: Ledger) -> Self:
+        """Let the jobs to come rely on what others have learned; return the session."""
+        self._ledger = ledger
+        return self
+
     def __enter__(self) -> Self:
         _ACTIVE.set((*_ACTIVE.get(), self))
         return self

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from datetime import datetime
 from typing import Any
 
@@ -73,6 +73,7 @@ class Run:
         self._complete = False
         self._late = False
         self._started = self._ended = 0.0
+        self._parts = {"prepare": 0.0, "execute": 0.0, "combine": 0.0}
         self._date = ""
 
     def execute(self) -> list[Any]:
@@ -114,9 +115,11 @@ class Run:
         had: dict[int, Samples] = {}
         self._learn_anew(self._exchange.missing(self._started) or {})
         while True:
-            self.samples = samples = self._measured(had)
+            with self._timed("execute"):
+                self.samples = samples = self._measured(had)
             had = {id(p): s for p, s in zip(leaves(self.plan), samples, strict=True)}
-            known = learned(self.plan, samples, self._known)
+            with self._timed("combine"):
+                known = learned(self.plan, samples, self._known)
             self._exchange.give(known)
             missing = self._exchange.missing(self._started, self.cancelled)
             if missing is None:
@@ -128,7 +131,8 @@ class Run:
             self._known = {**known, **self._exchange.calibrations()}
             if deferred(self.plan):
                 try:
-                    self.plan, self.samples = completed(self.plan, self._known), None
+                    with self._timed("prepare"):
+                        self.plan, self.samples = completed(self.plan, self._known), None
                 except QuellError as error:  # what was learned makes it impossible, or too expensive
                     partial = Partial(_whole(dict(enumerate(samples))))
                     text = f"{error}; what was measured to learn this is in .partial"
@@ -140,16 +144,27 @@ class Run:
                 continue
             self._complete = True
             try:
-                combined = combine(self.plan, samples, self._known)
+                with self._timed("combine"):
+                    combined = combine(self.plan, samples, self._known)
             except ExecutionError as error:  # of what was measured; that is kept
                 error.partial = Partial(_whole(dict(enumerate(samples))))
                 raise
-            grown = self._second_round(combined)
+            with self._timed("prepare"):
+                grown = self._second_round(combined)
             if grown is None:
                 return combined
             self._complete = False
             self.plan, self.samples = grown, None
             self._log.info(f"a second round: the plan has grown to {cost(grown).shots} shots")
+
+    @contextmanager
+    def _timed(self, part: str) -> Iterator[None]:
+        """Add the time that something takes to a part of the run's."""
+        start = time.monotonic()
+        try:
+            yield
+        finally:
+            self._parts[part] += time.monotonic() - start
 
     def _second_round(self, combined: list[Any]) -> Plan | None:
         """Return the plan grown by a second round, None if there is none or it cannot be planned."""
@@ -237,6 +252,7 @@ class Run:
             "shots": total.shots,
             "calibration_shots": total.calibration_shots,
             "time_taken": self.seconds,
+            "seconds": dict(self._parts),
             "date": self._date,
             "shared_calibrations": self._exchange.facts(self._started),
         }

@@ -96,12 +96,12 @@ def _with_groups(converter: C, kind: Kind) -> C:
     converter.register_unstructure_hook(Group, lambda options: plain_data(options, kind))
     converter.register_structure_hook_func(
         lambda cls: isinstance(cls, type) and issubclass(cls, Group),
-        lambda values, cls: cls.from_dict(_with_null(values, cls) if kind == "toml" else values),
+        lambda values, cls: cls.from_dict(null_of_toml(values, cls) if kind == "toml" else values),
     )
     return converter
 
 
-def _with_null(values: Any, cls: type[Group]) -> Any:
+def null_of_toml(values: Any, cls: type[Group]) -> Any:
     """Return `values` with `None` for each option whose value is the string that stands for it in TOML."""
     if not isinstance(values, Mapping):
         return values
@@ -109,7 +109,7 @@ def _with_null(values: Any, cls: type[Group]) -> Any:
     found = {}
     for name, value in values.items():
         if name in fields and "group" in fields[name].metadata:
-            found[name] = _with_null(value, fields[name].metadata["group"])
+            found[name] = null_of_toml(value, fields[name].metadata["group"])
         else:
             found[name] = None if value == NULL else value
     return found

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, ClassVar, Generic, TypeVar
 
 import numpy as np
-from attrs import asdict
+from attrs import asdict, frozen
 from qiskit.primitives import PrimitiveResult
 
 from .. import pipeline
@@ -22,6 +22,7 @@ from ..execution.run import Refine
 from ..execution.runner import Progress, Runner, derived_seed
 from ..options import EstimatorOptions, ResolvedEstimator, ResolvedSampler, SamplerOptions, finalize
 from ..options.legacy import accepted
+from ..pipeline import Plan
 
 Options = TypeVar("Options", EstimatorOptions, SamplerOptions)
 Tasks = Sequence[tuple[Sequence[Any], Any]]
@@ -95,7 +96,7 @@ class Primitive(Generic[Options]):
             problems += error.problems
             return None, runner_for(self._runs_on), []
 
-    def _submit(
+    def _submission(
         self,
         tasks: Tasks,
         runner: Runner,
@@ -104,8 +105,8 @@ class Primitive(Generic[Options]):
         metadata: Mapping[str, Any],
         refine: Refine | None = None,
         reanalysis: Callable[[Any], tuple[Callable[[Any], Any], Results]] | None = None,
-    ) -> Job:
-        """Plan tasks and run the plan; `results` turns what they combine to into PUB results.
+    ) -> Submission:
+        """Return tasks ready to be planned or run; `results` turns what they combine to into PUB results.
 
         See `Job` for the last two; `reanalysis` returns how stages change and other `results`.
         """
@@ -145,8 +146,7 @@ class Primitive(Generic[Options]):
 
         store = opened(resolved.calibration.store)
 
-        def make(session: ExecutionMode | None) -> Job:
-            shots = seed
+        def planned(session: ExecutionMode | None) -> tuple[Plan, Exchange, np.random.Generator]:
             exchange = Exchange(
                 session.ledger if session else None,
                 session.num_jobs if session else 0,
@@ -159,7 +159,11 @@ class Primitive(Generic[Options]):
             )
             rng = np.random.default_rng(seed)
             plan = pipeline.plan(tasks, rng, lower_stages(resolved, runner.target), exchange.offers)
-            plan = pipeline.completed(plan, exchange.known())
+            return pipeline.completed(plan, exchange.known()), exchange, rng
+
+        def make(session: ExecutionMode | None) -> Job:
+            plan, exchange, rng = planned(session)
+            shots = seed
             if plan.shared and seed is not None:
                 # With the same seed a simulator would give the data the very shots of the calibration that it
                 # relies on, and its error would hide in them.
@@ -179,9 +183,40 @@ class Primitive(Generic[Options]):
                 reanalysis=again if reanalysis else None,
             )
 
-        if isinstance(self._mode, ExecutionMode):
-            return self._mode.launch(make)
-        job = make(None)
+        return Submission(self._mode, planned, make)
+
+
+@frozen(eq=False)
+class Submission:
+    """PUBs that were checked, ready to be planned or run.
+
+    Attributes:
+        mode: What they run on, or in.
+        planned: Plans them; has no effect on a Session.
+        make: Plans them as a job of a Session; what it learns is promised there.
+    """
+
+    mode: Any
+    planned: Callable[[ExecutionMode | None], tuple[Plan, Exchange, np.random.Generator]]
+    make: Callable[[ExecutionMode | None], Job]
+
+    @property
+    def _session(self) -> ExecutionMode | None:
+        return self.mode if isinstance(self.mode, ExecutionMode) else None
+
+    def plan(self) -> Plan:
+        """Return the plan; nothing is run."""
+        return self.planned(self._session)[0]
+
+    def launch(self) -> Job:
+        """Start running.
+
+        Raises:
+            ExecutionError: The Session or Batch accepts no new jobs.
+        """
+        if self._session is not None:
+            return self._session.launch(self.make)
+        job = self.make(None)
         job.start()
         return job
 

@@ -24,11 +24,11 @@ from ..errors import CalibrationError, InputError, Problem
 from ..execution.adapters import runner_for
 from ..execution.backends import BackendRunner
 from ..execution.jobs import Job
-from ..execution.runner import Progress
+from ..execution.runner import Progress, Runner
 from ..options import EstimatorOptions
 from ..options.shots import twirling_shots
 from ..stages.base import Stage
-from .base import Primitive, check_all
+from .base import Primitive, Submission, check_all
 from .inputs import check_target
 from .requirements import layer_requirements, qubits_to_read, readout_requirements
 
@@ -119,7 +119,7 @@ def calibrate(
     """
     target = None if store is None else CalibrationStore.of(store)
     given = [circuits] if isinstance(circuits, QuantumCircuit) else list(circuits)
-    calibrator = _Calibrator(mode, options, progress=progress)
+    calibrator = Calibrator(mode, options, progress=progress)
     name = None if calibrator.has_name else _UNNAMED
     kept = CalibrationStore(
         ":memory:", device=name if target is None or target.device is None else target.device
@@ -167,10 +167,31 @@ class _Ask(Stage[None, Any, Any, list[Any]]):
         return "Calibrate"
 
 
-class _Calibrator(Primitive[EstimatorOptions]):
+class Calibrator(Primitive[EstimatorOptions]):
     """Learns what an estimator would need."""
 
     _options_class: ClassVar[Any] = EstimatorOptions
+
+    def learn(self, requirements: Sequence[Any], seed: int) -> Job:
+        """Learn what stages have asked for, in one job; a Session keeps it for the jobs behind it.
+
+        Raises:
+            OptionsError: Options contradict each other or the backend.
+        """
+        self._options.seed = seed
+        problems: list[Problem] = []
+        resolved, runner, of_options = self._resolve([], problems)
+        check_all(problems, of_options)
+        return self._asking(requirements, resolved, runner).launch()
+
+    def _asking(self, asked: Sequence[Any], resolved: Any, runner: Runner) -> Submission:
+        return self._submission(
+            [((_Ask(tuple(asked)),), None)],
+            runner,
+            resolved,
+            lambda combined: [PubResult(DataBin(), {"outcomes": combined[0]})],
+            {},
+        )
 
     @property
     def has_name(self) -> bool:
@@ -225,11 +246,4 @@ class _Calibrator(Primitive[EstimatorOptions]):
             raise InputError.of(
                 [Problem("circuits", rule, "give circuits, or qubits whose readout is learned")]
             )
-        job = self._submit(
-            [((_Ask(asked),), None)],
-            runner,
-            resolved,
-            lambda combined: [PubResult(DataBin(), {"outcomes": combined[0]})],
-            {},
-        )
-        return job, asked
+        return self._asking(asked, resolved, runner).launch(), asked

@@ -28,7 +28,7 @@ from ..rounds import Round, grown, pilot_shots, second_round
 from ..stages.estimate import Estimate
 from ..stages.extrapolation import Extrapolation
 from ..stages.zne import Zne
-from .base import Primitive, Results, check_all, coerced
+from .base import Primitive, Results, Submission, check_all, coerced
 from .extrapolated import EstimatorPubResult, extrapolator_problems, reanalyzed, zne_metadata
 from .inputs import (
     check_parameter_values,
@@ -85,6 +85,17 @@ class Estimator(Primitive[EstimatorOptions], BaseEstimatorV2):
             CalibrationError: The store of calibrations cannot be used, or has none that is young enough.
             ExecutionError: The Session or Batch accepts no new jobs.
         """
+        return self._prepared(pubs, precision).launch()
+
+    def plan(self, pubs: Iterable[EstimatorPubLike], *, precision: float | None = None) -> Plan:
+        """Return the plan of what `run` would do; nothing is run. `pipeline.cost` says what it spends.
+
+        See `run` for arguments and errors.
+        """
+        return self._prepared(pubs, precision).plan()
+
+    def _prepared(self, pubs: Iterable[EstimatorPubLike], precision: float | None) -> Submission:
+        """Check PUBs and options; see `run`."""
         problems: list[Problem] = []
         asked = self._options.copy()
         if precision is not None and not _is_precision(precision):
@@ -164,7 +175,7 @@ class Estimator(Primitive[EstimatorOptions], BaseEstimatorV2):
                 "pec_mitigation": resolved.noise is not None and resolved.noise.cancels,
             },
         }
-        return self._submit(
+        return self._submission(
             [task(request, request.shots) for request in requests],
             runner,
             resolved,

@@ -22,8 +22,9 @@ from ..execution.runner import Runner
 from ..options import ResolvedSampler, SamplerOptions, sampler_shots
 from ..options.checks import MAX_SHOTS
 from ..options.groups import MeasType
+from ..pipeline import Plan
 from ..stages.merge import Merged
-from .base import Primitive, check_all, coerced
+from .base import Primitive, Submission, check_all, coerced
 from .corrected import Readout, SamplerPubResult
 from .inputs import (
     check_parameter_values,
@@ -69,6 +70,14 @@ class Sampler(Primitive[SamplerOptions], BaseSamplerV2):
             UnsupportedError: Twirling cannot be written in the device's gates.
             ExecutionError: The Session or Batch accepts no new jobs.
         """
+        return self._prepared(pubs, shots).launch()
+
+    def plan(self, pubs: Iterable[SamplerPubLike], *, shots: int | None = None) -> Plan:
+        """Return the plan of what `run` would do; nothing is run. See `run` for arguments and errors."""
+        return self._prepared(pubs, shots).plan()
+
+    def _prepared(self, pubs: Iterable[SamplerPubLike], shots: int | None) -> Submission:
+        """Check PUBs and options; see `run`."""
         problems: list[Problem] = []
         if shots is not None and (
             isinstance(shots, bool) or not isinstance(shots, (int, np.integer)) or shots < 1
@@ -90,7 +99,7 @@ class Sampler(Primitive[SamplerOptions], BaseSamplerV2):
         def results(merged: list[Merged]) -> list[SamplerPubResult]:
             return [_pub_result(r, m, resolved) for r, m in zip(requests, merged, strict=True)]
 
-        return self._submit(tasks, runner, resolved, results, {})
+        return self._submission(tasks, runner, resolved, results, {})
 
 
 @frozen(eq=False)

@@ -16,13 +16,22 @@ from attrs import evolve, frozen
 
 from ..calibration.readout import ReadoutCalibration, TwirledReadout
 from ..circuits.ensemble import Ensemble
-from ..circuits.observables import expand_projectors
+from ..circuits.observables import expand_projectors, settings_of
 from ..kernels.statistics import Deviations
 from .base import Stage
 from .estimate import Estimate
 
+#: More bases than this do not make the calibration longer.
+_MOST_BASES: Final = 4
 #: A factor closer to zero than this many of its standard errors cannot be divided by.
 _SIGNIFICANT: Final = 3.0
+
+
+def _num_bases(task: Ensemble) -> int:
+    """Return in how many bases each parameter set is measured, at most `_MOST_BASES`."""
+    settings = settings_of(expand_projectors(task.observables), task.parameter_shape, task.shape)
+    counts = np.bincount(settings.parameter_sets)
+    return min(int(counts.max(initial=1)), _MOST_BASES)
 
 
 @frozen
@@ -33,11 +42,14 @@ class Trex(Stage[Ensemble, Ensemble, Any, Estimate]):
         num_randomizations: Randomizations of the calibration.
         shots_per_randomization: Shots of each.
         balanced: Whether the calibration's twirl is balanced.
+        per_basis: Whether these are the shots for one measurement basis: the error of a factor is common to all terms,
+            so it must not stay behind when several bases are measured.
     """
 
     num_randomizations: int
     shots_per_randomization: int
     balanced: bool = False
+    per_basis: bool = False
 
     def requires(self, task: Ensemble) -> Iterable[TwirledReadout]:
         """Return the readout of the measured qubits."""
@@ -49,7 +61,7 @@ class Trex(Stage[Ensemble, Ensemble, Any, Estimate]):
                 task.template.num_qubits,
                 tuple(int(q) for q in support),
                 self.num_randomizations,
-                self.shots_per_randomization,
+                self.shots_per_randomization * (_num_bases(task) if self.per_basis else 1),
                 self.balanced,
                 task.target,
             ),

@@ -14,7 +14,7 @@ import numpy as np
 from attrs import evolve, frozen
 
 from ..circuits.ensemble import Ensemble
-from ..circuits.twirling import BLOCK, Group, Strategy, draws_of, twirled_template
+from ..circuits.twirling import Group, Strategy, draws_of, measure_block, twirled_template
 from .base import Stage
 from .estimate import Estimate
 
@@ -52,17 +52,21 @@ class Twirl(Stage[Ensemble, Ensemble, Estimate, Estimate]):
     ) -> tuple[Sequence[Ensemble], TwirlResidue]:
         """Add frames to the ensemble, and the randomization axis if it has none."""
         owner = task.num_randomizations is None
+        # Whoever else reduces the axis does not know of pairs.
+        paired = self.num_randomizations if owner and self.measure else 1
+        block = measure_block(paired, self.group == "balanced_pauli")
         template = task.template
         if self.gates:
             template = twirled_template(template, self.strategy, cliffords=self.group == "local_c1")
         child = evolve(
             task,
             template=template,
-            draws=task.draws + draws_of(rng, gates=self.gates, measure=self.measure, group=self.group),
+            draws=task.draws
+            + draws_of(rng, gates=self.gates, measure=self.measure, group=self.group, block=block),
             num_randomizations=self.num_randomizations if owner else task.num_randomizations,
             shots=math.ceil(self.shots_per_randomization * task.share - 1e-9) if owner else task.shots,
         )
-        return [child], TwirlResidue(owner, BLOCK if self.group == "balanced_pauli" else 1)
+        return [child], TwirlResidue(owner, block)
 
     def combine(self, residue: TwirlResidue, results: Sequence[Estimate]) -> Estimate:
         """Reduce the randomization axis if this stage added it; the spread is the error bar."""

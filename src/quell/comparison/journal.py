@@ -1,0 +1,130 @@
+"""Finished trials on disk, so that a comparison that was stopped goes on where it was."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import os
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+from attrs import frozen
+from qiskit import qpy
+from qiskit.primitives.containers.estimator_pub import EstimatorPub
+
+from ..errors import InputError, Problem
+from .records import Trial
+from .strategies import plain
+
+_HEAD: Final = "comparison.journal.json"
+_TRIALS: Final = "trials"
+
+
+@frozen
+class Journal:
+    """A folder with one file for each finished trial; files are replaced whole, so none is ever half written.
+
+    Attributes:
+        folder: The folder.
+    """
+
+    folder: Path
+
+    @classmethod
+    def opened(cls, directory: str | os.PathLike[str], head: Mapping[str, Any]) -> tuple[Journal, int]:
+        """Open a folder, made if missing, for the comparison that `head` describes; return the seed with it.
+
+        Args:
+            directory: The folder.
+            head: Plain data that says what is compared; "seed" may be None, for that of the folder.
+
+        Raises:
+            InputError: The folder holds another comparison, or cannot be used.
+        """
+        folder = Path(directory)
+        place = folder / _HEAD
+        # Objects are named by their text, which may say where in memory they are.
+        wanted = json.loads(re.sub(r" at 0x[0-9a-fA-F]+", "", json.dumps(head)))
+        try:
+            (folder / _TRIALS).mkdir(parents=True, exist_ok=True)
+            if not place.exists():
+                if wanted["seed"] is None:
+                    raise AssertionError("the seed is drawn before")
+                _write(place, wanted)
+                return cls(folder), int(wanted["seed"])
+            had = json.loads(place.read_text(encoding="utf-8"))
+            if not isinstance(had, dict):
+                raise ValueError(f"{_HEAD} is no journal")
+        except (OSError, ValueError) as error:
+            raise InputError.of([Problem(str(folder), f"cannot be used: {error}", "give another")]) from error
+        differ = [key for key in {**had, **wanted} if had.get(key) != wanted.get(key)]
+        if differ:
+            rule = f"holds the trials of another comparison: {', '.join(sorted(differ))} differ"
+            raise InputError.of([Problem(str(folder), rule, "give another folder, or empty it")])
+        return cls(folder), int(had["seed"])
+
+    @classmethod
+    def seed_of(cls, directory: str | os.PathLike[str]) -> int | None:
+        """Return the seed of the comparison in a folder, None if there is none."""
+        try:
+            data = json.loads((Path(directory) / _HEAD).read_text(encoding="utf-8"))
+            return int(data["seed"])
+        except (OSError, ValueError, KeyError, TypeError):
+            return None
+
+    def trials(self) -> dict[tuple[str, int], Trial]:
+        """Return the trials that are there, by strategy and repeat.
+
+        Raises:
+            InputError: A file is damaged.
+        """
+        found = {}
+        for path in sorted((self.folder / _TRIALS).glob("[0-9]*.json")):
+            try:
+                trial = Trial.from_dict(json.loads(path.read_text(encoding="utf-8")))
+            except (OSError, ValueError, TypeError, KeyError) as error:
+                rule = f"is no finished trial: {error}"
+                raise InputError.of([Problem(str(path), rule, "remove it, and it is run again")]) from error
+            found[trial.strategy, trial.repeat] = trial
+        return found
+
+    def keep(self, trial: Trial) -> None:
+        """Write a finished trial."""
+        name = hashlib.sha256(trial.strategy.encode()).hexdigest()[:12]
+        _write(self.folder / _TRIALS / f"{trial.repeat:04d}-{name}.json", trial.to_dict())
+
+
+def _write(path: Path, data: Mapping[str, Any]) -> None:
+    partial = path.with_name(f".{path.name}.{os.getpid()}")
+    with partial.open("w", encoding="utf-8") as file:
+        json.dump(data, file, indent=1, allow_nan=False)
+        file.flush()
+        os.fsync(file.fileno())
+    partial.replace(path)
+
+
+def fingerprint(pubs: Sequence[EstimatorPub]) -> str:
+    """Return a digest of circuits, observables, parameter values and precisions.
+
+    Circuits are told apart by all that Qiskit would write to a file, but for names and metadata.
+    """
+    total = hashlib.sha256()
+    for pub in pubs:
+        circuit = pub.circuit.copy(name="circuit")
+        circuit.metadata = {}
+        if (
+            circuit.num_parameters
+        ):  # parameters have random names inside; any values tell what depends on them
+            values = np.random.default_rng(0).uniform(-np.pi, np.pi, circuit.num_parameters)
+            circuit = circuit.assign_parameters(values)
+            circuit.name = "circuit"
+        file = io.BytesIO()
+        qpy.dump(circuit, file)
+        total.update(file.getvalue())
+        values = pub.parameter_values.as_array(pub.circuit.parameters)
+        total.update(repr([values.tolist(), plain(pub.observables.tolist()), pub.precision]).encode())
+    return total.hexdigest()

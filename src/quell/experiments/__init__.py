@@ -1,0 +1,1 @@
+"""Declarative experiments: a TOML file says device, circuits, observables and strategies; they are compared."""
