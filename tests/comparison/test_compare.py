@@ -145,7 +145,7 @@ def test_values_of_sweeps_and_several_pubs_come_in_their_order():
     assert found.reference == pytest.approx(exact)
     assert np.abs(found.values_of("raw")[0] - exact).max() < 5 * 2.5 / np.sqrt(4000)
     assert found.labels[1] == "PUB 0: Z0 Z1 [set 1]"
-    assert found.labels[6] == "PUB 1: 0.5 Z0 Z1 + 2 Z0"
+    assert found.labels[6] == "PUB 1: 2 Z0 + 0.5 Z0 Z1"
     assert len(set(found.labels)) == 7
     own = quick([(circuit(), ["ZZ", "ZZ"])])
     assert own.labels == ("Z0 Z1", "Z0 Z1 (2)")
@@ -273,13 +273,18 @@ def test_seeds_in_options_give_way():
 
 
 def test_devices_of_a_fixed_seed_have_no_repeats():
-    for device in (simulator(seed=3), StatevectorSampler(seed=3)):
-        with pytest.raises(InputError, match="fixed seed: every repeat would have the same shots"):
-            compare(device, PUBS, ["raw"], repeats=2, shots=50)
-        assert compare(device, PUBS, ["raw"], shots=50).trials[0].values is not None
+    device = StatevectorSampler(seed=3)
+    with pytest.raises(InputError, match="fixed seed: every repeat would have the same shots"):
+        compare(device, PUBS, ["raw"], repeats=2, shots=50)
+    assert compare(device, PUBS, ["raw"], shots=50).trials[0].values is not None
+    fixed = {"mine": {"resilience_level": 0, "simulator": {"seed_simulator": 3}}}
+    with pytest.raises(InputError, match="simulator.seed_simulator: is 3, so every repeat would have"):
+        compare(simulator(), PUBS, fixed, repeats=2, shots=50)
+    assert compare(simulator(), PUBS, fixed, shots=50).trials[0].values is not None
     generator = StatevectorSampler(seed=np.random.default_rng(3))
-    values = compare(generator, PUBS, ["raw"], repeats=2, shots=50).values_of("raw")
-    assert not np.array_equal(values[0], values[1])
+    for device in (generator, simulator(seed=3)):  # a simulator's own seed gives way to that of a job
+        values = compare(device, PUBS, ["raw"], repeats=2, shots=50).values_of("raw")
+        assert not np.array_equal(values[0], values[1])
 
 
 # --- what is shared -----------------------------------------------------------------------------
@@ -516,7 +521,7 @@ def test_it_runs_on_samplers_and_functions():
 
 
 def test_it_runs_in_a_session_or_batch():
-    """Only the device is taken from it: what its jobs have learned would be a calibration that nobody is charged for."""
+    """Only the device is taken from it: nobody would be charged for what its jobs have learned."""
     expected = numbers(compare(simulator(), PUBS, {"trex": TREX}, **HOW))
     for mode in (Session, Batch):
         with mode(backend=simulator()) as session:

@@ -62,9 +62,19 @@ def test_rmse_and_its_error_by_hand():
     values = np.array([[1.0, 1.0], [3.0, 3.0]])
     found, error = rmse(values, np.ones((2, 2)), [0.0, 0.0])
     assert found == pytest.approx(np.sqrt(5))
-    # Squares 1 and 9; two equal columns are one value, of which two repeats have trigamma(1) / 4 by themselves.
-    relative = (np.var([1.0, 9.0], ddof=1) / 2 / 25 / 4 + np.pi**2 / 6 / 4) / 2
+    # Squares 1 and 9; two equal columns are one value, of which two repeats have trigamma(1) / 4 by themselves. Their
+    # variance of 2 is a share of .4 of the mean square, which leaves .4 x 1.6 of that.
+    relative = (np.var([1.0, 9.0], ddof=1) / 2 / 25 / 4 + 0.64 * np.pi**2 / 6 / 4) / 2
     assert error == pytest.approx(np.sqrt(5 * relative))
+
+
+def test_an_rmse_that_is_bias_is_known_as_well_as_its_bars_and_spread_say():
+    rng = np.random.default_rng(3)
+    bias_of_values = np.array([0.1, 0.3, 0.2])
+    values = bias_of_values + 0.002 * rng.standard_normal((10, 3))
+    _, error = rmse(values, np.full((10, 3), 0.002), np.zeros(3))
+    # Of the mean of three independent values of equal weight at the most that of one: .002 / sqrt(10).
+    assert 0.0002 < error < 0.0009
 
 
 def test_one_repeat_may_be_off_by_its_error_bars():

@@ -103,10 +103,16 @@ def compare(
         problems.append(Problem("callback", f"must be a function or None (got {callback!r:.60})"))
     are_pubs = not any(problem.path.startswith("pubs") for problem in problems)
     runner = _tried(problems, lambda: runner_for(runs_on))
-    if runner is not None and isinstance(repeats, int) and repeats > 1 and repeats_shots(runner, 0):
+    several = isinstance(repeats, int) and repeats > 1
+    if runner is not None and several and repeats_shots(runner, 0):
         rule = f"is {repeats}, but {runner.name} has a fixed seed: every repeat would have the same shots"
         problems.append(Problem("repeats", rule, "give the device no seed, or a Generator"))
     wanted = _tried(problems, lambda: chosen(strategies))
+    for each in wanted if wanted and several else ():
+        if each.options.simulator.seed_simulator is not None:
+            rule = f"is {each.options.simulator.seed_simulator}, so every repeat would have the same shots"
+            where = f"strategies[{each.name!r}].simulator.seed_simulator"
+            problems.append(Problem(where, rule, "leave it out; the comparison has a seed"))
     names = _tried(problems, lambda: _labels(given, labels)) if are_pubs else None
     target: Floats | None = None
     if are_pubs and reference is not None and not _is_exact(reference):

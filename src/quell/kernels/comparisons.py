@@ -110,7 +110,7 @@ def rmse(values: ArrayLike, errors: ArrayLike, reference: ArrayLike) -> tuple[fl
     if found == 0:
         return 0.0, 0.0
     relative = float(squares.var(ddof=1)) / len(squares) / float(squares.mean()) ** 2 / 4
-    return found, found * float(np.sqrt(_pooled(relative, _expected(deviations), len(squares))))
+    return found, found * float(np.sqrt(_pooled(relative, _expected(deviations, bars), len(squares))))
 
 
 def rmse_ratio(
@@ -156,7 +156,7 @@ def rmse_ratio(
         )
         return Ratio(value, low_above / high_below, high_above / low_below)
     logs = [np.log(_left_out((d**2).mean(axis=1))) / 2 for d in (above, below)]
-    spread = _pooled(_jackknife(logs[0] - logs[1]), _expected(above) + _expected(below), repeats)
+    spread = _pooled(_jackknife(logs[0] - logs[1]), _expected(above, bars_above) + _expected(below, bars_below), repeats)
     # exp of more than 300 is no number that anybody can use, and of more than 709 is none at all.
     half = min(float(stdtrit(repeats, (1 + confidence) / 2) * np.sqrt(spread)), 300.0)
     return Ratio(value, float(value * np.exp(-half)), float(value * np.exp(half)))
@@ -334,13 +334,20 @@ def _jackknife(left_out: Floats) -> float:
     return float(((left_out - left_out.mean()) ** 2).sum() * (repeats - 1) / repeats)
 
 
-def _expected(deviations: Floats) -> float:
-    """Return the variance of log(rms) over repeats that normal noise without bias leads to, which is the most it does.
+def _expected(deviations: Floats, bars: Floats) -> float:
+    """Return the variance of log(rms) over repeats that normal noise leads to.
 
-    That of half the logarithm of a chi-squared variable with R times the independent values as degrees of freedom.
+    Without bias that of half the logarithm of a chi-squared variable with R times the independent values as degrees of
+    freedom. Where noise makes only a share u of the mean square, u (2 - u) of it; the noise is what repeats differ by,
+    or what the error bars say if that is more.
     """
     values = independent_values(deviations)
-    return float(polygamma(1, len(deviations) * values / 2)) / 4 if values > 0 else 0.0
+    square = float((deviations**2).mean())
+    if values <= 0 or square == 0:
+        return 0.0
+    noise = max(float(deviations.var(axis=0, ddof=1).mean()), float((bars**2).mean()))
+    share = min(1.0, noise / square)
+    return share * (2 - share) * float(polygamma(1, len(deviations) * values / 2)) / 4
 
 
 def _pooled(found: float, expected: float, repeats: int) -> float:
