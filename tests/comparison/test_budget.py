@@ -243,3 +243,28 @@ def test_a_strategys_own_shots_give_way_to_the_total():
     own = {"resilience_level": 0, "default_shots": 17}
     found = compare(sampler(), [(circuit(), "ZZ")], {"own": own}, total_shots=4000, seed=1)
     assert spends(found, "own", 4000).details["default_shots"] > 17
+
+
+def test_nobody_has_a_better_calibration_than_it_pays_for():
+    """Next to a strategy that learns layers with more shots its noise is the one that it learns alone."""
+
+    def cancelling(randomizations):
+        learning = {"num_randomizations": randomizations, "shots_per_randomization": 16}
+        return {
+            "resilience_level": 0,
+            "resilience": {"pec_mitigation": True, "layer_noise_learning": learning},
+        }
+
+    def compared(*sizes):
+        given = {f"{size}": cancelling(size) for size in sizes}
+        return compare(frames(), [(bell(), STABILIZERS)], given, total_shots=60_000, seed=3)
+
+    together, alone = compared(8, 24), compared(8)
+    small, large = only(together, "8"), only(together, "24")
+    assert small.calibration_shots == only(alone, "8").calibration_shots == 54 * 8 * 16
+    assert large.calibration_shots == 54 * 24 * 16
+    assert small.details["num_randomizations"] > large.details["num_randomizations"]
+    assert small.gamma_squared == only(alone, "8").gamma_squared != large.gamma_squared
+    for trial in together.trials:
+        assert 0.98 * 60_000 <= trial.shots <= 60_000
+        assert trial.executed_shots == trial.shots - trial.calibration_shots

@@ -1,10 +1,15 @@
 """A folder of finished trials: a comparison that was stopped goes on and gives the same numbers."""
 
 import json
+import subprocess
+import sys
 
 import numpy as np
 import pytest
 from qiskit import QuantumCircuit
+from qiskit.circuit import AnnotatedOperation, Delay, ForLoopOp, PowerModifier
+from qiskit.circuit.library import PauliEvolutionGate, SGate, UnitaryGate
+from qiskit.quantum_info import SparsePauliOp
 from small_devices import TREX, circuit, numbers, simulator, sweep, zne
 
 from quell import InputError
@@ -181,12 +186,11 @@ def test_names_of_strategies_are_no_paths(tmp_path):
     assert kept.values.tolist() == [0.1, 1 / 3], "all digits are kept"
 
 
-def test_objects_in_options_have_no_address_in_the_head(tmp_path):
-    """In another process they live elsewhere, and the comparison goes on all the same."""
-    for address in ("0x7f00", "0x7fAb12"):
-        Journal.opened(tmp_path, {"seed": 1, "strategies": {"own": f"<function f at {address}>"}})
-    with pytest.raises(InputError):
-        Journal.opened(tmp_path, {"seed": 1, "strategies": {"own": "<function g at 0x7f00>"}})
+def test_options_that_only_this_process_can_tell_apart_are_refused(tmp_path):
+    """In another process the trials could be those of anything."""
+    options = {"own": {"experimental": {"x": object()}}}
+    with pytest.raises(InputError, match="cannot be told apart in another process"):
+        compare(simulator(), PUBS, options, shots=50, directory=tmp_path)
 
 
 def prints(*pubs):
@@ -218,6 +222,104 @@ def test_fingerprints_tell_pubs_apart():
         prints((circuit(), "ZZ"), (circuit(), "ZZ")),
     ]
     assert len(set(different)) == len(different)
+
+
+def holding(operation, *qubits):
+    made = QuantumCircuit(3)
+    made.append(operation, qubits)
+    return prints((made, "ZZZ"))
+
+
+def custom(*gates, name="inner"):
+    inner = QuantumCircuit(2, name=name)
+    for gate in gates:
+        getattr(inner, gate)(0, 1)
+    return inner.to_gate()
+
+
+def named(gate):
+    gate.name = "mine"
+    return gate
+
+
+def test_fingerprints_tell_operations_apart_that_have_the_same_name():
+    turn = np.diag(np.exp(1e-9j * np.arange(2)))
+    branch = QuantumCircuit(1)
+    branch.x(0)
+    groups = [
+        [holding(PauliEvolutionGate(SparsePauliOp(p), 0.3), 0, 1) for p in ("XX", "ZY")],
+        [holding(named(custom(*gates)), 0, 1) for gates in (("cx",), ("cz",), ("cx", "cz"))],
+        [holding(AnnotatedOperation(SGate(), PowerModifier(power)), 0) for power in (1, 2)],
+        [holding(Delay(100, unit), 0) for unit in ("ns", "us", "dt")],
+        [holding(UnitaryGate(matrix), 0) for matrix in (np.eye(2), turn)],
+        [holding(ForLoopOp(range(n), None, branch), 0) for n in (2, 3)],
+    ]
+    for group in groups:
+        assert len(set(group)) == len(group)
+    assert holding(named(custom("cx")), 0, 1) == groups[1][0]
+    assert holding(PauliEvolutionGate(SparsePauliOp("XX"), 0.3), 0, 1) == groups[0][0]
+    counted = {holding(custom("cx", name=None), 0, 1) for _ in range(3)}
+    assert len(counted) == 1, "names that Qiskit counts up do not count"
+    again = QuantumCircuit(1)
+    again.x(0)
+    assert holding(ForLoopOp(range(2), None, again), 0) == groups[5][0], (
+        "names that Qiskit counts up do not count"
+    )
+    assert prints((sweep(), "ZZ", [0.4])) == prints((sweep(), "ZZ", [0.4])), (
+        "parameters of the same name are equal"
+    )
+
+
+SCRIPT = """
+from qiskit import QuantumCircuit, QuantumRegister, transpile
+from qiskit.circuit import Parameter
+from qiskit.circuit.library import QFTGate, PauliEvolutionGate
+from qiskit.quantum_info import Clifford, SparsePauliOp
+from quell.comparison.journal import fingerprint
+from quell.primitives.inputs import estimator_pub
+from quell.testing import NoisyDevice
+for _ in range({number}):
+    QuantumCircuit(1), QuantumRegister(1), Parameter("x")
+inner = QuantumCircuit(2)
+inner.ry(Parameter("angle"), 0)
+made = QuantumCircuit(2)
+made.append(inner.to_gate(), [0, 1])
+made.append(QFTGate(2), [0, 1])
+made.append(PauliEvolutionGate(SparsePauliOp("XY"), 0.3), [0, 1])
+bell = QuantumCircuit(2)
+bell.h(0)
+bell.cx(0, 1)
+made.append(Clifford(bell), [0, 1])
+placed = transpile(bell, NoisyDevice("tee5"), optimization_level=1, initial_layout=[0, 1], seed_transpiler=1)
+print(fingerprint([estimator_pub(pub, None) for pub in ((made, "ZZ", [0.1]), (placed, "IIIZZ"))]))
+"""
+
+
+def test_fingerprints_are_the_same_in_every_process():
+    """Whatever was made before in it."""
+    found = []
+    for number in (0, 120):
+        script = SCRIPT.replace("{number}", str(number))
+        found.append(
+            subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout
+        )
+    assert len(found[0]) == 65
+    assert found[0] == found[1]
+
+
+def test_objects_in_options_are_told_apart_by_value(tmp_path):
+    noise = pytest.importorskip("qiskit_aer.noise")
+
+    def run(rate):
+        model = noise.NoiseModel()
+        model.add_all_qubit_quantum_error(noise.depolarizing_error(rate, 2), ["cx"])
+        options = {"resilience_level": 0, "simulator": {"noise_model": model}}
+        return compare(simulator(), PUBS, {"own": options}, shots=50, seed=1, directory=tmp_path)
+
+    first = run(0.01)
+    assert numbers(run(0.01)) == numbers(first)
+    with pytest.raises(InputError, match="differ"):
+        run(0.3)
 
 
 def test_saved_and_loaded_it_is_the_same(tmp_path, whole):

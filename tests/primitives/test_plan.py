@@ -184,6 +184,13 @@ def test_a_copied_ledger_has_what_was_learned_and_goes_its_own_way():
     assert copied.find(Asked("a"), "how", 0, 60.0).outcome.result() == 1.0, "also for the very first job"
     for name in "cd":
         assert copied.find(Asked(name), "how", 9, 60.0) is None
+    assert ledger.copied(lambda r: r.name != "a").find(Asked("a"), "how", 9, 60.0) is None
+    assert ledger.copied(lambda r: r.name != "a").find(Asked("b"), "how", 9, 60.0).outcome.result() == 2.0
+    joined = Ledger()
+    joined.take(ledger)
+    joined.take(ledger)
+    assert joined.find(Asked("a"), "how", 0, 60.0).outcome.result() == 1.0
+    assert len(joined._entries) == 4, "nothing takes the place of anything"
     assert copied.find(Asked("a"), "other conditions", 0, 60.0) is None
     copied.promise(Asked("e"), "job", 0, "how").fulfil(3.0)
     assert ledger.find(Asked("e"), "how", 9, 60.0) is None, "what is learned later stays apart"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Callable
 from concurrent.futures import Future
 from copy import copy
 from itertools import takewhile
@@ -117,17 +118,23 @@ class Ledger:
                 return entry
         return None
 
-    def copied(self) -> Self:
-        """Return a ledger of its own that starts with what was learned."""
+    def copied(self, keep: Callable[[Requirement], bool] = lambda requirement: True) -> Self:
+        """Return a ledger of its own that starts with what was learned for the requirements to `keep`."""
         other = type(self)()
         with self._lock:
             entries = list(self._entries)
         for entry in entries:
-            if entry.outcome.done() and not entry.lost:
+            if entry.outcome.done() and not entry.lost and keep(entry.requirement):
                 own = copy(entry)
                 own.number = -1  # before any job
                 other._entries.append(own)
         return other
+
+    def take(self, other: Ledger) -> None:
+        """Add what another ledger has learned, next to what is there."""
+        learned = other.copied()._entries
+        with self._lock:
+            self._entries += learned
 
     def promise(self, requirement: Requirement, job_id: str, number: int, conditions: Any) -> Entry:
         """Enter what a job is going to learn."""

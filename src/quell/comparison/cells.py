@@ -156,7 +156,10 @@ def cost_cells(comparison: Comparison) -> Cells:
         note += "Overhead: variance of the error bars times shots, in units of raw's. "
     if "gamma²" in headers:
         note += "Gamma²: sampling overhead of cancelled noise. "
-    note += "QPU: estimated time on a quantum computer. Prepare, execute, combine: wall time here."
+    note += (
+        "QPU: estimated time on a quantum computer. Prepare, execute, combine: wall time of the run here, "
+    )
+    note += "without what is shared."
     return Cells("Cost, mean of a repeat", tuple(headers), tuple(lines), notes=(note,))
 
 

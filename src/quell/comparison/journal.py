@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import io
 import json
 import os
 import re
@@ -13,7 +12,9 @@ from typing import Any, Final
 
 import numpy as np
 from attrs import frozen
-from qiskit import qpy
+from qiskit import QuantumCircuit
+from qiskit.circuit import AnnotatedOperation, ControlFlowOp, Instruction
+from qiskit.circuit.library import get_standard_gate_name_mapping
 from qiskit.primitives.containers.estimator_pub import EstimatorPub
 
 from ..errors import InputError, Problem
@@ -22,6 +23,10 @@ from .strategies import plain
 
 _HEAD: Final = "comparison.journal.json"
 _TRIALS: Final = "trials"
+#: Gates of which name and parameters say all; singletons are of classes of their own.
+_STANDARD: Final = frozenset(
+    cls for gate in get_standard_gate_name_mapping().values() for cls in (type(gate), gate.base_class)
+)
 
 
 @frozen
@@ -47,8 +52,7 @@ class Journal:
         """
         folder = Path(directory)
         place = folder / _HEAD
-        # Objects are named by their text, which may say where in memory they are.
-        wanted = json.loads(re.sub(r" at 0x[0-9a-fA-F]+", "", json.dumps(head)))
+        wanted = json.loads(json.dumps(head))
         try:
             (folder / _TRIALS).mkdir(parents=True, exist_ok=True)
             if not place.exists():
@@ -108,23 +112,45 @@ def _write(path: Path, data: Mapping[str, Any]) -> None:
 
 
 def fingerprint(pubs: Sequence[EstimatorPub]) -> str:
-    """Return a digest of circuits, observables, parameter values and precisions.
+    """Return a digest of circuits, observables, parameter values and precisions, the same in every process.
 
-    Circuits are told apart by all that Qiskit would write to a file, but for names and metadata.
+    Circuits are told apart by what they do; names of circuits, registers and what Qiskit counts up do not count.
     """
     total = hashlib.sha256()
     for pub in pubs:
-        circuit = pub.circuit.copy(name="circuit")
-        circuit.metadata = {}
-        if (
-            circuit.num_parameters
-        ):  # parameters have random names inside; any values tell what depends on them
-            values = np.random.default_rng(0).uniform(-np.pi, np.pi, circuit.num_parameters)
-            circuit = circuit.assign_parameters(values)
-            circuit.name = "circuit"
-        file = io.BytesIO()
-        qpy.dump(circuit, file)
-        total.update(file.getvalue())
         values = pub.parameter_values.as_array(pub.circuit.parameters)
-        total.update(repr([values.tolist(), plain(pub.observables.tolist()), pub.precision]).encode())
+        parts = [_steps(pub.circuit), values.tolist(), plain(pub.observables.tolist()), pub.precision]
+        total.update(json.dumps(parts).encode())
     return total.hexdigest()
+
+
+def _steps(circuit: QuantumCircuit) -> list[Any]:
+    steps: list[Any] = [circuit.num_qubits, circuit.num_clbits]
+    for step in circuit.data:
+        where = [circuit.find_bit(bit).index for bit in (*step.qubits, *step.clbits)]
+        steps.append([_operation(step.operation), where])
+    return steps
+
+
+def _operation(operation: Any) -> list[Any]:
+    """Return an operation as plain data, with its definition where its name and parameters do not say all."""
+    if isinstance(operation, AnnotatedOperation):
+        return ["annotated", repr(operation.modifiers), _operation(operation.base_op)]
+    if not isinstance(operation, Instruction) and hasattr(
+        operation, "to_instruction"
+    ):  # a Clifford, for instance
+        operation = operation.to_instruction()
+    name = re.sub(r"circuit-\d+", "circuit", operation.name)
+    params = [_param(value) for value in getattr(operation, "params", ())]
+    more = [repr(getattr(operation, what, None)) for what in ("label", "unit", "condition", "target")]
+    says_all = type(operation) in _STANDARD or isinstance(operation, ControlFlowOp) or name == "unitary"
+    definition = None if says_all else getattr(operation, "definition", None)
+    return [name, params, more, None if definition is None else _steps(definition)]
+
+
+def _param(value: Any) -> Any:
+    if isinstance(value, QuantumCircuit):
+        return _steps(value)
+    if isinstance(value, np.ndarray):
+        return [list(value.shape), hashlib.sha256(np.ascontiguousarray(value, complex).tobytes()).hexdigest()]
+    return str(value)

@@ -70,8 +70,10 @@ def compare(
         reference: What the values should be: numbers, PUB by PUB, or "exact" to compute them. None if nobody knows;
             consistency between strategies then takes the place of bias.
         repeats: How often everything is done; two or more give spreads and coverage.
-        seed: The same seed gives the same numbers (on a simulator); by default a fresh one, which is kept.
-        total_shots: Shots that each strategy spends in all, calibration included; replaces ``default_shots``.
+        seed: The same seed gives the same numbers (on a simulator); by default a fresh one, which is kept. Seeds in
+            the options of strategies give way to it.
+        total_shots: Shots that each strategy spends in all, calibration included; replaces their
+            ``default_shots`` and ``default_precision``.
         shots: Shots of a value (``default_shots``) of strategies that say nothing of their own.
         labels: A name for each value, PUB by PUB.
         callback: Called with trials done and in all, the strategy and repeat that run, their circuits done and in all.
@@ -132,7 +134,6 @@ def compare(
         head = {
             "circuits and observables": fingerprint(given),
             "strategies": _digests(wanted),
-            "objects in options": {c.name: digest(c.options.diff()) for c in wanted},
             "device": runner.name,
             "options of the device": _options_of_device(runner),
             "seed": seed,

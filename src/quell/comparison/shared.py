@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any
 
 from ..calibration.ledger import Ledger
 from ..execution.modes import Session
+from ..options import EstimatorOptions
 from ..options.group import same
 from ..primitives.calibrate import Calibrator
 from ..primitives.estimator import Estimator
 from .strategies import Chosen
-from .trials import Setting, ahead
+from .trials import Setting, ahead, effort
 
 
 def learned_once(setting: Setting, wanted: Sequence[Chosen], seed: int) -> Ledger:
@@ -28,7 +30,7 @@ def learned_once(setting: Setting, wanted: Sequence[Chosen], seed: int) -> Ledge
 
 
 def _learned(setting: Setting, wanted: Sequence[Chosen], seed: int) -> Ledger:
-    groups: list[tuple[Any, list[tuple[Chosen, list[Any]]]]] = []
+    groups: list[tuple[Any, list[tuple[EstimatorOptions, list[Any]]]]] = []
     for each in wanted:
         if each.record.shares_data_with:
             continue
@@ -42,19 +44,20 @@ def _learned(setting: Setting, wanted: Sequence[Chosen], seed: int) -> Ledger:
             needs = [r for r in needs if ahead(r)]
         if needs:
             values = options.to_dict()
-            run = [values[name] for name in ("execution", "simulator", "dynamical_decoupling")]
+            run: list[Any] = [values[name] for name in ("execution", "simulator", "dynamical_decoupling")]
+            if setting.total_shots is not None:  # what is learned with other shots is another calibration
+                run.append({effort(r) for r in needs})
             members = next((members for other, members in groups if same(run, other)), None)
             if members is None:
                 members = []
                 groups.append((run, members))
-            members.append((each, needs))
-    session = Session(backend=setting.runs_on)
+            members.append((options, needs))
+    found = Ledger()
     for _, members in groups:
         if len(members) > 1 or setting.total_shots is not None:
             wants = list(dict.fromkeys(r for _, needs in members for r in needs))
-            try:
-                Calibrator(session, members[0][0].options).learn(wants, seed).result()
-            except Exception:  # each learns for itself, and says what went wrong
-                continue
-    session.close()
-    return session.ledger
+            # Sessions of their own: in one, what is learned with more shots takes the place of what has fewer.
+            with suppress(Exception), Session(backend=setting.runs_on) as session:
+                Calibrator(session, members[0][0]).learn(wants, seed).result()
+                found.take(session.ledger)
+    return found  # what could not be learned each learns for itself, and says what went wrong

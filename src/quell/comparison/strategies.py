@@ -141,6 +141,7 @@ def _chosen(name: str, value: Any) -> Chosen:
         options, description = EstimatorOptions(options_of(built_in)), describe(built_in)
     else:
         options = accepted(value, EstimatorOptions, stacklevel=6)
+    options.seed = None  # that of the comparison decides
     return Chosen(Strategy(name, plain(options.diff()), description), options)
 
 

@@ -62,7 +62,8 @@ class Setting:
             options.calibration.store = None
             changed = "calibration.store is not used: every repeat learns by itself"
         if self.total_shots is None:
-            if self.shots is not None and options.default_shots is None:
+            usual = options.default_precision == EstimatorOptions().default_precision
+            if self.shots is not None and options.default_shots is None and usual:
                 options.default_shots = self.shots
             return options, changed
         if options.execution.precision_target != "shots":
@@ -78,6 +79,13 @@ class Setting:
 def ahead(requirement: Any) -> bool:
     """Return whether it has to be known before data are planned: their number follows from the noise of layers."""
     return isinstance(requirement, LayerNoise)
+
+
+def effort(requirement: Any) -> tuple[Any, ...]:
+    """Return with how many shots the noise of a layer is learned; empty for anything else."""
+    if not isinstance(requirement, LayerNoise):
+        return ()
+    return (requirement.depths, requirement.num_randomizations, requirement.shots)
 
 
 def _learning(plan: Plan) -> int:
@@ -118,9 +126,12 @@ def _run(
 ) -> tuple[Trial, Job]:
     options, changed = setting.options(each)
     options.seed = seed
+    alone = Estimator(setting.runs_on, options)
+    if setting.total_shots is not None:  # nobody gets more than what is paid for
+        efforts = {effort(e.requirement) for e in alone.plan(setting.pubs).experiments}
+        ledger = ledger.copied(lambda requirement: effort(requirement) in efforts)
     session = Session(backend=setting.runs_on).knowing(ledger.copied())
     estimator = Estimator(session, options, progress=progress)
-    alone = Estimator(setting.runs_on, options)
     if setting.total_shots is not None:
         besides = cost(_besides(alone.plan(setting.pubs), estimator.plan(setting.pubs))).shots
 

@@ -156,7 +156,9 @@ def rmse_ratio(
         )
         return Ratio(value, low_above / high_below, high_above / low_below)
     logs = [np.log(_left_out((d**2).mean(axis=1))) / 2 for d in (above, below)]
-    spread = _pooled(_jackknife(logs[0] - logs[1]), _expected(above, bars_above) + _expected(below, bars_below), repeats)
+    spread = _pooled(
+        _jackknife(logs[0] - logs[1]), _expected(above, bars_above) + _expected(below, bars_below), repeats
+    )
     # exp of more than 300 is no number that anybody can use, and of more than 709 is none at all.
     half = min(float(stdtrit(repeats, (1 + confidence) / 2) * np.sqrt(spread)), 300.0)
     return Ratio(value, float(value * np.exp(-half)), float(value * np.exp(half)))

@@ -278,12 +278,12 @@ def test_devices_of_a_fixed_seed_have_no_repeats():
         compare(device, PUBS, ["raw"], repeats=2, shots=50)
     assert compare(device, PUBS, ["raw"], shots=50).trials[0].values is not None
     fixed = {"mine": {"resilience_level": 0, "simulator": {"seed_simulator": 3}}}
-    with pytest.raises(InputError, match="simulator.seed_simulator: is 3, so every repeat would have"):
+    with pytest.raises(InputError, match=r"simulator\.seed_simulator: is 3, so every repeat would have"):
         compare(simulator(), PUBS, fixed, repeats=2, shots=50)
     assert compare(simulator(), PUBS, fixed, shots=50).trials[0].values is not None
     generator = StatevectorSampler(seed=np.random.default_rng(3))
     for device in (generator, simulator(seed=3)):  # a simulator's own seed gives way to that of a job
-        values = compare(device, PUBS, ["raw"], repeats=2, shots=50).values_of("raw")
+        values = compare(device, PUBS, ["raw"], repeats=2, shots=5000).values_of("raw")
         assert not np.array_equal(values[0], values[1])
 
 
@@ -326,6 +326,19 @@ def test_what_a_strategy_is_charged_is_what_it_takes_alone():
             pytest.approx(alone.qpu_seconds),
         )
         assert alone.executed_shots == alone.shots
+
+
+def test_a_store_of_calibrations_is_not_used_and_the_rows_say_so(tmp_path):
+    """Else the first strategy paid for all others, and repeats shared what it learned."""
+    own = TREX | {"calibration": {"store": tmp_path / "store.sqlite"}}
+    for budget in ({"shots": 80}, {"total_shots": 640}):
+        found = compare(simulator(), PUBS, {"own": own, "usual": TREX}, **budget, repeats=2, seed=5)
+        again = compare(simulator(), PUBS, {"own": own, "usual": TREX}, **budget, repeats=2, seed=5)
+        assert numbers(again) == numbers(found)
+        for trial in found.trials:
+            assert trial.calibration_shots > 0
+            assert any("store is not used" in note for note in trial.notes) == (trial.strategy == "own")
+    assert not (tmp_path / "store.sqlite").exists()
 
 
 def test_circuits_that_run_in_other_ways_share_no_calibration():
