@@ -137,7 +137,7 @@ NOISE = {
     "nothing": Noise(1.0),
     "folding": Noise(0.0, zne(noise_factors=(1, 3, 5))),
     "folding partly": Noise(0.0, zne(noise_factors=(1, 1.5, 3))),
-    "folding globally": Noise(0.0, zne(noise_factors=(1, 3), amplifier="global_folding")),
+    "folding globally": Noise(0.0, zne(noise_factors=(1, 3), amplifier="global_folding"), shots=2 * SHOTS),
     "pec": Noise(0.0, pec(noise_gain=0), learned=True, cancels=True),
     "pec partly": Noise(0.5, pec(noise_gain=0.5), learned=True, cancels=True),
     "pec auto": Noise(1 - math.log(AUTO) / (2 * LARGEST), pec(max_overhead=AUTO), learned=True, cancels=True),
