@@ -83,7 +83,9 @@ class TwirlingOptions(Group):
         None, boolean(None), "Twirl measurements; None: as the resilience level says (sampler: False)."
     )
     num_randomizations: int | Auto = option(
-        "auto", integer(1, "auto"), "Random members per circuit; auto: 32, or one per shot below 32 shots."
+        "auto",
+        integer(1, "auto"),
+        "Random members per circuit; auto: 32, up to 128 above 8192 shots, or one per shot below 32 shots.",
     )
     shots_per_randomization: int | Auto = option(
         "auto", integer(1, "auto"), "Shots per random member; auto: the requested shots over the members."

@@ -5,8 +5,11 @@ from __future__ import annotations
 from .effective import DEFAULT_SHOTS
 from .resolved import ResolvedTwirling
 
-#: Random members of a circuit where the user leaves the number to us.
+#: Random members of a circuit where the user leaves the number to us: at least, and at most
 NUM_RANDOMIZATIONS = 32
+MOST_RANDOMIZATIONS = 128
+#: where each has so many shots. With more shots what differs between members is the larger part of the error.
+SHOTS_OF_EACH = 256
 #: Least shots of the readout calibration of samples where the user leaves the number to us: with fewer, matrices are
 #: not known well enough to be inverted, however few shots they are to correct.
 LEAST_CALIBRATION_SHOTS = 1000
@@ -17,7 +20,8 @@ def twirling_shots(requested: int, twirling: ResolvedTwirling, *, explicit: bool
 
     If both numbers are "auto" there are 32 members whenever there are 32 shots. The V2 runtime prefers at
     least 64 shots per member and so drops to two members at 100 shots; but the error bar is the spread
-    *between* members, and with few members that spread has too few degrees of freedom to be trusted.
+    *between* members, and with few members that spread has too few degrees of freedom to be trusted. From 8192 shots
+    on there are more members, up to 128, of at least 256 shots.
 
     Args:
         requested: Shots that the target precision asks for, at least 1.
@@ -37,7 +41,8 @@ def twirling_shots(requested: int, twirling: ResolvedTwirling, *, explicit: bool
         return num, _ceil_div(requested, num)
     if isinstance(shots, int):
         return _ceil_div(requested, shots), shots
-    members = min(NUM_RANDOMIZATIONS, requested)
+    members = max(NUM_RANDOMIZATIONS, min(MOST_RANDOMIZATIONS, requested // SHOTS_OF_EACH))
+    members = min(members, requested)
     return members, _ceil_div(requested, members)
 
 
