@@ -30,7 +30,7 @@ Floats = NDArray[np.float64]
 Codes = NDArray[np.uint8]
 
 #: How unlike the decays of the paths are that a term is a sum of, in parts of the noise that need not change its sign;
-#: adjusted to Ising circuits of 4 to 6 qubits (benchmarks/suggest.py).
+#: an estimate: circuits small enough to be told exactly do not need it.
 BLUR: Final = 0.2
 #: Parameter sets that are looked at, evenly spaced among all.
 MAX_SETS: Final = 6
