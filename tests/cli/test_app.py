@@ -157,10 +157,10 @@ def test_the_numbers_are_consistent():
         assert strategy["options"]["resilience_level"] in (0, 1, 2)
     raw, *_, both, zne = data["strategies"]
     assert (raw["circuits"], raw["shots"], raw["calibration_shots"]) == (2, 200, 0)
-    # two bases and the calibration, four random members each
-    assert (both["circuits"], both["shots"], both["calibration_shots"]) == (12, 300, 100)
-    assert (zne["circuits"], zne["calibration_shots"]) == (28, 100)  # three noise factors of both bases
-    assert 600 < zne["shots"] - 100 < 650  # as many on average, rounded up
+    # two bases and the calibration, which takes the shots of both, four random members each
+    assert (both["circuits"], both["shots"], both["calibration_shots"]) == (12, 400, 200)
+    assert (zne["circuits"], zne["calibration_shots"]) == (28, 200)  # three noise factors of both bases
+    assert 600 < zne["shots"] - 200 < 650  # as many on average, rounded up
 
 
 def test_the_exact_values_are_those_of_the_chain():
