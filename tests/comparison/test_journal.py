@@ -178,7 +178,7 @@ def test_half_written_trials_of_a_killed_process_do_no_harm(tmp_path):
 
 def test_names_of_strategies_are_no_paths(tmp_path):
     name = "../../ä/\0|\n" + "x" * 300
-    journal, _ = Journal.opened(tmp_path / "in", {"seed": 1, "strategies": {name: {}}})
+    journal = Journal.opened(tmp_path / "in", {"seed": 1, "strategies": {name: {}}})
     journal.keep(Trial(name, 3, np.array([0.1, 1 / 3]), np.array([1e-17, 0.0])))
     assert [p.name for p in tmp_path.iterdir()] == ["in"]
     (kept,) = journal.trials().values()

@@ -40,12 +40,12 @@ class Journal:
     folder: Path
 
     @classmethod
-    def opened(cls, directory: str | os.PathLike[str], head: Mapping[str, Any]) -> tuple[Journal, int]:
-        """Open a folder, made if missing, for the comparison that `head` describes; return the seed with it.
+    def opened(cls, directory: str | os.PathLike[str], head: Mapping[str, Any]) -> Journal:
+        """Open a folder, made if missing, for the comparison that `head` describes.
 
         Args:
             directory: The folder.
-            head: Plain data that says what is compared; "seed" may be None, for that of the folder.
+            head: Plain data that says what is compared, "seed" included.
 
         Raises:
             InputError: The folder holds another comparison, or cannot be used.
@@ -56,10 +56,8 @@ class Journal:
         try:
             (folder / _TRIALS).mkdir(parents=True, exist_ok=True)
             if not place.exists():
-                if wanted["seed"] is None:
-                    raise AssertionError("the seed is drawn before")
                 _write(place, wanted)
-                return cls(folder), int(wanted["seed"])
+                return cls(folder)
             had = json.loads(place.read_text(encoding="utf-8"))
             if not isinstance(had, dict):
                 raise ValueError(f"{_HEAD} is no journal")
@@ -69,7 +67,7 @@ class Journal:
         if differ:
             rule = f"holds the trials of another comparison: {', '.join(sorted(differ))} differ"
             raise InputError.of([Problem(str(folder), rule, "give another folder, or empty it")])
-        return cls(folder), int(had["seed"])
+        return cls(folder)
 
     @classmethod
     def seed_of(cls, directory: str | os.PathLike[str]) -> int | None:

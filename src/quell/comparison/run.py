@@ -141,7 +141,7 @@ def compare(
             "total_shots": total_shots,
             "shots": shots,
         }
-        journal, _ = Journal.opened(directory, head)
+        journal = Journal.opened(directory, head)
         done = journal.trials()
     setting = Setting(runs_on, tuple(given), total_shots, shots, seed)
     told = _Told(callback)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 import warnings
 from collections.abc import Callable
-from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -181,9 +180,6 @@ def _trial(
     spent = facts["shots"] + more.shots
     if setting.total_shots is not None and spent > setting.total_shots:
         notes.append(f"took {spent} shots, more than the {setting.total_shots} of the budget")
-    shots = facts["shots"] + more.shots
-    if setting.total_shots is not None and shots > setting.total_shots:
-        notes.append(f"took {shots} shots, {shots - setting.total_shots} more than its budget")
     seconds = dict(facts["seconds"])
     seconds["prepare"] += prepare
     return Trial(
@@ -199,7 +195,7 @@ def _trial(
         gamma_squared=max(overheads, default=None),
         qpu_seconds=qpu_seconds(job.plan(), target) + qpu_seconds(besides, target),
         seconds=seconds,
-        details=_details(result, seed, options),
+        details=_details(result, seed, options.default_shots),
     )
 
 
@@ -211,9 +207,9 @@ def _gamma_squared(metadata: Any) -> float | None:
     return float(learned["sampling_overhead"])
 
 
-def _details(result: PrimitiveResult[Any], seed: int, options: EstimatorOptions) -> dict[str, Any]:
+def _details(result: PrimitiveResult[Any], seed: int, default_shots: int | None) -> dict[str, Any]:
     """Return how the values came about, as plain data."""
-    details: dict[str, Any] = {"seed": seed, "default_shots": options.default_shots}
+    details: dict[str, Any] = {"seed": seed, "default_shots": default_shots}
     models: dict[str, int] = {}
     for pub in result:
         for value in pub.metadata.get("resilience", {}).get("zne", {}).get("extrapolators", ()):
@@ -239,9 +235,6 @@ def reanalysed(own: Trial, job: Job, other: Chosen) -> Trial:
         return Trial(other.name, own.repeat, failure=_reason(error), details=own.details)
     seconds = {"prepare": 0.0, "execute": 0.0, "combine": time.perf_counter() - start}
     notes = [pub.metadata["warning"] for pub in result if "warning" in pub.metadata]
-    options = other.options.copy()
-    with suppress(KeyError):
-        options.default_shots = own.details["default_shots"]
     return evolve(
         own,
         strategy=other.name,
@@ -250,5 +243,5 @@ def reanalysed(own: Trial, job: Job, other: Chosen) -> Trial:
         notes=tuple(dict.fromkeys(notes)),
         executed_shots=0,
         seconds=seconds,
-        details=_details(result, own.details["seed"], options),
+        details=_details(result, own.details["seed"], own.details["default_shots"]),
     )

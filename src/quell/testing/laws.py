@@ -48,6 +48,8 @@ Floats = NDArray[np.float64]
 SPREAD: Final = 0.2
 #: Largest distance from the truth, in standard errors: false alarm 6e-7 per value.
 SIGNIFICANT: Final = 5.0
+#: Repetitions inside and outside of a twirl at least: with fewer the limit of Student's t is one that nothing exceeds.
+_LEAST: Final = 16
 
 
 def ensemble_of(
@@ -162,7 +164,7 @@ def check_stage(
     3. A pickled plan combines the same samples to the same estimate, as often as one likes.
     4. Values are unbiased and z-scores have unit spread, over repetitions.
     5. All of this holds inside and outside of a twirl too (the crossing: inside), there over a quarter of the
-       repetitions.
+       repetitions, at least 16.
 
     Args:
         stage: An estimator stage: it takes ensembles (or is the crossing, like `Measure`).
@@ -193,7 +195,7 @@ def check_stage(
     for where, stages in positions.items():
         here = f"{stage!r} {where}"
         _check_plans(stages, task, sampler(seed), seed, here)
-        seeds = range(seed, seed + (repetitions if where == "alone" else repetitions // 4))
+        seeds = range(seed, seed + (repetitions if where == "alone" else max(_LEAST, repetitions // 4)))
         _check_statistics(stages, task, sampler, truth, seeds, here)
 
 
